@@ -1,0 +1,1 @@
+"""End a stream: the live state that browsers see."""

@@ -1,0 +1,5 @@
+"""``python -m maskwatch`` is the command line."""
+
+from maskwatch.cli import run
+
+run()

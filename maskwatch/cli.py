@@ -1,0 +1,237 @@
+"""The command line: `maskwatch`, grouped by what a person wants to do.
+
+Stages are named as strings and imported when they are called, so that `maskwatch camera` never loads what the
+detector needs. Errors that we raise on purpose end in one line and an exit code; everything else is a crash and shows
+where it happened.
+"""
+
+import asyncio
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from maskwatch import __version__
+from maskwatch.errors import MaskwatchError
+from maskwatch.settings import Settings, describe, load
+
+SECTIONS = {
+    "Run": ("up", "doctor"),
+    "Look": ("topics", "settings"),
+    "Cameras": ("camera", "scene"),
+    "Stages, one process each": ("detector", "live", "api"),
+}
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class SectionedGroup(click.Group):
+    """A group whose help is ordered by what a person wants to do."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list a section."""
+        for title, names in SECTIONS.items():
+            rows = [
+                (name, command.get_short_help_str(90)) for name in names if (command := self.get_command(ctx, name))
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's signature
+        """Run a command; what we raise on purpose becomes one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except MaskwatchError as error:
+            click.echo(f"maskwatch: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+def call(target: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # whatever the target takes and gives
+    """Import ``module:function`` and call it."""
+    module, _, name = target.partition(":")
+    function = getattr(import_module(module), name)
+    return function(*arguments, **options)
+
+
+def run_stage(name: str, target: str, settings: Settings) -> None:
+    """Run a stage, named as ``module:function``, until a signal."""
+    stage = getattr(import_module(target.partition(":")[0]), target.partition(":")[2])
+    call("maskwatch.worker:run", name, stage, settings)
+
+
+@click.group(cls=SectionedGroup, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="maskwatch")
+@click.option(
+    "--settings",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file; default: maskwatch.toml here.",
+)
+@click.pass_context
+def main(ctx: click.Context, file: Path | None) -> None:
+    """Watch cameras for face masks, over Kafka.
+
+    Begin with «maskwatch up» and open the address that it prints.
+    """
+    if ctx.resilient_parsing or ctx.invoked_subcommand is None:
+        return
+    settings, warnings = load(file)
+    for warning in warnings:
+        click.echo(f"maskwatch: {warning}", err=True)
+    ctx.obj = settings
+
+
+@main.command(short_help="Start everything on this machine and print where to look.")
+@click.option(
+    "--camera", "cameras", multiple=True, metavar="SOURCE", help="scene, webcam:0, a clip or a folder; repeatable."
+)
+@click.option("--cameras", "file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A cameras.toml.")
+@click.pass_obj
+def up(settings: Settings, cameras: tuple[str, ...], file: Path | None) -> None:
+    """Start Kafka, Valkey, a detector, the console and the cameras on this machine.
+
+    Example: maskwatch up --camera webcam:0
+
+    Without a camera the demo scene is shown. Ctrl-C stops everything; nothing recorded is lost.
+    """
+    sys.exit(call("maskwatch.embedded.up:up", settings, sources=cameras, cameras_file=file))
+
+
+@main.command(short_help="Tell what is reachable, and how fast this machine detects.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def doctor(settings: Settings, *, as_json: bool) -> None:
+    """Check Kafka, Valkey, the model, the ports and the speed of this machine.
+
+    Example: maskwatch doctor --json
+
+    Exit code 0 when nothing is missing.
+    """
+    sys.exit(call("maskwatch.doctor:doctor", settings, as_json=as_json))
+
+
+@main.command(short_help="List the topics; --create makes the missing ones.")
+@click.option("--create", is_flag=True, help="Create what is missing.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def topics(settings: Settings, *, create: bool, as_json: bool) -> None:
+    """List every topic: key, partitions, retention, and what it carries.
+
+    Example: maskwatch topics --create
+    """
+    call("maskwatch.topics:show", settings, create=create, as_json=as_json)
+
+
+@main.command("settings", short_help="Print the effective settings, secrets masked.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def show_settings(settings: Settings, *, as_json: bool) -> None:
+    """Print every setting: its name, its value in effect, and what it is for.
+
+    Example: MASKWATCH_API__PORT=9000 maskwatch settings
+    """
+    rows = list(describe(settings))
+    if as_json:
+        click.echo(json.dumps({name: value for name, value, _ in rows}, indent=2))
+        return
+    width = max(len(name) for name, _, _ in rows)
+    for name, value, description in rows:
+        click.echo(f"{name:<{width}}  {value or '-'}")
+        click.echo(f"{'':<{width}}  {click.style(description, dim=True)}")
+
+
+@main.command(short_help="Publish a camera, clip, folder or the demo scene to Kafka.")
+@click.argument("source", required=False)
+@click.option("--id", "camera_id", metavar="ID", help="Camera id; default: made from the source.")
+@click.option("--rate", type=click.FloatRange(0, 60, min_open=True), help="Frames a second at most.")
+@click.option("--width", "longest_side", type=click.IntRange(64, 4096), help="Longest side in pixels.")
+@click.option("--quality", type=click.IntRange(10, 100), help="JPEG quality.")
+@click.option("--cast", type=click.Path(file_okay=False, exists=True), help="Scene: folder of annotated photographs.")
+@click.option("--once", is_flag=True, help="Clip or folder: end after the last picture.")
+@click.option("--fast", is_flag=True, help="Clip or folder: as fast as it can be read.")
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A cameras.toml with many.")
+@click.pass_obj
+def camera(settings: Settings, /, source: str | None, file: Path | None, **options: Any) -> None:  # noqa: ANN401  # click's
+    """Publish frames from SOURCE: scene, webcam:0, a clip or a folder of pictures.
+
+    Example: maskwatch camera webcam:0 --id desk --rate 5
+
+    Without a SOURCE every camera wished for in cameras.v1 is published, and changes there are followed.
+    """
+    once, fast = options.pop("once"), options.pop("fast")
+    chosen = {name.replace("camera_id", "id"): value for name, value in options.items() if value is not None}
+    if once:
+        chosen["loop"] = False
+    if fast:
+        chosen["pace"] = "fast"
+    stage = call("producers.capture:stage", source, chosen, file)
+    call("maskwatch.worker:run", "capture", stage, settings)
+
+
+@main.group(short_help="Turn the demo scene's knobs; draw pictures for training.")
+def scene() -> None:
+    """Turn the demo scene's knobs while it runs, or draw annotated pictures."""
+
+
+@scene.command("set", short_help="Turn knobs, such as light=0.3.")
+@click.argument("knobs", nargs=-1, required=True, metavar="KNOB=VALUE...")
+@click.option("--camera", "camera_id", default="demo", show_default=True, help="Which scene.")
+@click.pass_obj
+def scene_set(settings: Settings, knobs: tuple[str, ...], camera_id: str) -> None:
+    """Turn knobs: light, blur, noise, colour, masks, crowd.
+
+    Example: maskwatch scene set light=0.3 crowd=8
+    """
+    turned = asyncio.run(call("producers.knobs:turn", settings, camera_id, knobs))
+    click.echo(f"{camera_id}: {turned}")
+
+
+@scene.command("draw", short_help="Draw annotated pictures, as Pascal VOC.")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--count", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+def scene_draw(folder: Path, count: int, seed: int) -> None:
+    """Write drawn people with their true boxes into FOLDER.
+
+    Example: maskwatch scene draw drawn --count 400
+    """
+    call("producers.drawn:write_voc", folder, count, seed)
+    click.echo(f"{count} pictures in {folder}")
+
+
+@main.command(short_help="Detect faces on frames.")
+@click.pass_obj
+def detector(settings: Settings) -> None:
+    """Run one detector worker; start as many as you have cores or GPUs for.
+
+    Example: MASKWATCH_DETECTOR__SCORE=0.5 maskwatch detector
+    """
+    run_stage("detector", "processors.detection:detect", settings)
+
+
+@main.command(short_help="Keep each camera's latest picture for the browsers.")
+@click.pass_obj
+def live(settings: Settings) -> None:
+    """Join frames with their detections and keep the latest of each camera in Valkey.
+
+    Example: maskwatch live
+    """
+    run_stage("live", "consumers.live:keep_live", settings)
+
+
+@main.command(short_help="Serve the console, REST and WebSocket.")
+@click.pass_obj
+def api(settings: Settings) -> None:
+    """Serve the console and the API.
+
+    Example: MASKWATCH_API__PORT=9000 maskwatch api
+    """
+    run_stage("api", "api.app:serve", settings)
+
+
+def run() -> NoReturn:
+    """Enter from ``python -m maskwatch``."""
+    main(prog_name="maskwatch")
+    raise SystemExit(0)

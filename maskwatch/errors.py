@@ -1,0 +1,61 @@
+"""What Maskwatch raises on purpose, all of it under one root.
+
+MaskwatchError
+├── SettingsError     a setting is unknown, malformed or contradicts another
+├── MessageError      a record is not what its topic promises
+├── BrokerError       Kafka cannot be reached, or refuses
+├── StackError        a part of the embedded stack cannot be fetched, started or kept up
+├── SourceError       a camera, clip or folder cannot be opened or read
+├── ModelError        a model is missing, altered, or cannot be loaded
+└── PictureError      bytes that are no picture that we accept
+
+The command line prints the message of any of them and exits with the class's `exit_code` (sysexits.h).
+"""
+
+
+class MaskwatchError(Exception):
+    """The root: its message names the thing, the likely cause and the remedy."""
+
+    exit_code = 1
+
+
+class SettingsError(MaskwatchError):
+    """A setting is unknown, malformed or contradicts another."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class MessageError(MaskwatchError):
+    """A record is not what its topic promises."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+class BrokerError(MaskwatchError):
+    """Kafka cannot be reached, or refuses."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class StackError(MaskwatchError):
+    """A part of the embedded stack cannot be fetched, started or kept up."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class SourceError(MaskwatchError):
+    """A camera, clip or folder cannot be opened or read."""
+
+    exit_code = 66  # EX_NOINPUT
+
+
+class ModelError(MaskwatchError):
+    """A model is missing, altered, or cannot be loaded."""
+
+    exit_code = 66  # EX_NOINPUT
+
+
+class PictureError(MaskwatchError):
+    """Bytes that are no picture that we accept."""
+
+    exit_code = 65  # EX_DATAERR

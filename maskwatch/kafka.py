@@ -1,0 +1,263 @@
+"""How we speak to Kafka: every client option that matters, set once.
+
+The defaults of the client are unsafe for both kinds of traffic. Live frames must never be replayed after an outage,
+so their producer gives up after a second; everything else must not be lost, so its producer is idempotent and waits
+for all replicas. Values stay bytes at the client and are decoded in our own code: a raising deserializer would wedge
+its partition. Topic names are given without the prefix, which is put before them here.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+from maskwatch.errors import BrokerError, SettingsError
+from maskwatch.messages import LARGEST_JPEG
+from maskwatch.settings import Settings
+
+SESSION_TIMEOUT_MS = 10_000
+"""The partitions of a killed worker are taken over after this long; brokers allow 6 s at least."""
+
+MAX_POLL_INTERVAL_MS = 60_000
+LIVE_TIMEOUT_S = 1.0
+"""A live frame that is not acknowledged by then is given up: an outage must not end in a burst of old frames."""
+
+STOP_TIMEOUT_S = 5.0
+FETCH_BYTES = 16 * 2**20
+RECORD_BYTES = LARGEST_JPEG + 100_000
+
+_Client = TypeVar("_Client", AIOKafkaConsumer, AIOKafkaProducer)
+
+
+def connection_options(settings: Settings) -> dict[str, Any]:
+    """Return what every client needs to reach the cluster: address and credentials.
+
+    Raises
+    ------
+    SettingsError
+        If a certificate or key cannot be read.
+    """
+    kafka = settings.kafka
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": "maskwatch",
+        "security_protocol": kafka.security,
+    }
+    if kafka.security.endswith("SSL"):
+        try:
+            context = ssl.create_default_context(cafile=str(kafka.ca_file) if kafka.ca_file else None)
+            if kafka.cert_file:
+                context.load_cert_chain(kafka.cert_file, kafka.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(f"kafka.ca_file, kafka.cert_file or kafka.key_file cannot be used: {error}") from error
+        options["ssl_context"] = context
+    if kafka.security.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.username,
+            "sasl_plain_password": kafka.password.get_secret_value(),
+        }
+    return options
+
+
+def live_producer(settings: Settings) -> AIOKafkaProducer:
+    """Make the producer of live frames: one try, acknowledged by the leader, given up after a second."""
+    return AIOKafkaProducer(
+        **connection_options(settings),
+        acks=1,
+        enable_idempotence=False,
+        linger_ms=0,
+        max_request_size=RECORD_BYTES,
+        max_batch_size=RECORD_BYTES,
+        request_timeout_ms=int(LIVE_TIMEOUT_S * 1000),
+        retry_backoff_ms=100,
+        metadata_max_age_ms=30_000,
+    )
+
+
+def durable_producer(settings: Settings) -> AIOKafkaProducer:
+    """Make the producer of everything that must not be lost: idempotent, acknowledged by all replicas."""
+    return AIOKafkaProducer(
+        **connection_options(settings),
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_request_size=RECORD_BYTES,
+        max_batch_size=RECORD_BYTES,
+        request_timeout_ms=int(settings.kafka.timeout_s * 1000),
+        retry_backoff_ms=100,
+        metadata_max_age_ms=30_000,
+    )
+
+
+def group_consumer(settings: Settings, group: str, instance: str | None, start: str) -> AIOKafkaConsumer:
+    """Make a consumer that shares its topics with the other members of its group.
+
+    Parameters
+    ----------
+    settings
+        Names the cluster and the prefix.
+    group
+        The group's name, without the prefix.
+    instance
+        Static member id: a restart within the session keeps its partitions. None joins as a dynamic member.
+    start
+        Where a partition without a committed offset is begun: ``latest`` or ``earliest``.
+
+    Notes
+    -----
+    Subscribe it with :func:`subscribe`. Nothing is committed by itself. The range assignor gives the same member the
+    partitions of the same number in every topic, so topics with the same key are joined locally.
+    """
+    return AIOKafkaConsumer(
+        **connection_options(settings),
+        group_id=f"{settings.kafka.topic_prefix}{group}",
+        group_instance_id=instance,
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        enable_auto_commit=False,
+        auto_offset_reset=start,
+        session_timeout_ms=SESSION_TIMEOUT_MS,
+        heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+        rebalance_timeout_ms=SESSION_TIMEOUT_MS,
+        max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
+        max_poll_records=500,
+        fetch_max_bytes=FETCH_BYTES,
+        max_partition_fetch_bytes=2 * RECORD_BYTES,
+        fetch_max_wait_ms=250,
+        isolation_level="read_committed",
+        request_timeout_ms=int(settings.kafka.timeout_s * 1000),
+        metadata_max_age_ms=30_000,
+    )
+
+
+def subscribe(
+    consumer: AIOKafkaConsumer,
+    settings: Settings,
+    names: Sequence[str],
+    listener: ConsumerRebalanceListener | None = None,
+) -> None:
+    """Subscribe to topics, named without the prefix."""
+    consumer.subscribe([f"{settings.kafka.topic_prefix}{name}" for name in names], listener=listener)
+
+
+@asynccontextmanager
+async def running(client: _Client, settings: Settings) -> AsyncIterator[_Client]:
+    """Start a client, and stop it at the end whatever happens, both within a bound.
+
+    Raises
+    ------
+    BrokerError
+        If the cluster cannot be reached in time or refuses.
+    """
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s):
+            await client.start()
+    except (KafkaError, TimeoutError, OSError) as error:
+        await _stop(client)
+        raise BrokerError(
+            f"Kafka at {settings.bootstrap_servers} cannot be used: {error!r}; "
+            "«maskwatch doctor» tells what is reachable"
+        ) from error
+    try:
+        yield client
+    finally:
+        await _stop(client)
+
+
+async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    # A client that cannot reach its broker would wait for ever to say goodbye.
+    stopping = asyncio.ensure_future(client.stop())
+    await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+
+
+async def send(  # noqa: PLR0913  # a record has this many parts
+    producer: AIOKafkaProducer,
+    settings: Settings,
+    name: str,
+    *,
+    key: str,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes]],
+    timeout_s: float | None = None,
+) -> None:
+    """Send one record and wait until it is acknowledged.
+
+    Parameters
+    ----------
+    timeout_s
+        Longest wait in seconds; `kafka.timeout_s` without it. An idempotent producer never gives up by itself.
+
+    Raises
+    ------
+    BrokerError
+        If it was not acknowledged in time. An idempotent record may still arrive later.
+    """
+    topic = f"{settings.kafka.topic_prefix}{name}"
+    try:
+        async with asyncio.timeout(timeout_s or settings.kafka.timeout_s):
+            await producer.send_and_wait(topic, value=value, key=key.encode(), headers=list(headers))
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise BrokerError(f"{topic} at {settings.bootstrap_servers} did not take a record: {error!r}") from error
+
+
+async def follow(
+    settings: Settings, name: str, partitions: int, caught_up: asyncio.Event | None = None
+) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+    """Yield every record of a topic from its beginning, then go on with what comes; without a group.
+
+    Parameters
+    ----------
+    partitions
+        How many the topic has, see :data:`maskwatch.topics.TOPICS`.
+    caught_up
+        Set once all that was there at the start has been yielded and taken.
+
+    Raises
+    ------
+    BrokerError
+        If the cluster cannot be reached at the start. Later outages are waited for.
+    """
+    topic = f"{settings.kafka.topic_prefix}{name}"
+    consumer = AIOKafkaConsumer(
+        **connection_options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=500,
+        request_timeout_ms=int(settings.kafka.timeout_s * 1000),
+        metadata_max_age_ms=30_000,
+    )
+    assigned = [TopicPartition(topic, number) for number in range(partitions)]
+    consumer.assign(assigned)
+    async with running(consumer, settings):
+        async with _bounded(settings, topic):
+            await consumer.seek_to_beginning(*assigned)
+            ends = await consumer.end_offsets(assigned)
+        while True:
+            batches = await consumer.getmany(timeout_ms=200)
+            for records in batches.values():
+                for record in records:
+                    yield record
+            if caught_up is not None and not caught_up.is_set():
+                async with _bounded(settings, topic):
+                    positions = [await consumer.position(partition) >= ends[partition] for partition in assigned]
+                if all(positions):
+                    caught_up.set()
+
+
+@asynccontextmanager
+async def _bounded(settings: Settings, topic: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s):
+            yield
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise BrokerError(f"{topic} at {settings.bootstrap_servers} cannot be read: {error!r}") from error

@@ -1,0 +1,81 @@
+"""Every metric, in one list.
+
+A stage counts here and nowhere else. With ``PROMETHEUS_MULTIPROC_DIR`` set (the supervisor sets it) every process on
+this machine writes into one folder, and the API's ``/metrics`` shows them all; on servers each stage serves its own
+on `metrics.port`. Camera ids are labels only where their number is bounded by what one process looks after.
+"""
+
+import os
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+    start_http_server,
+)
+
+_AGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10)
+_STEPS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.5, 2)
+
+# Capture: what left the cameras.
+FRAMES_CAPTURED = Counter("maskwatch_frames_captured", "Frames that a source gave, after the rate cap", ["camera"])
+FRAMES_PUBLISHED = Counter("maskwatch_frames_published", "Frames that Kafka acknowledged", ["camera", "topic"])
+FRAMES_NOT_PUBLISHED = Counter(
+    "maskwatch_frames_not_published", "Frames that never reached Kafka, by reason: replaced, too-large, unacknowledged",
+    ["camera", "reason"],
+)  # fmt: skip
+CAMERA_ONLINE = Gauge(
+    "maskwatch_camera_online", "1 while the camera gives frames", ["camera"], multiprocess_mode="livemax"
+)
+
+# Detection: what the workers did with it.
+FRAMES_DETECTED = Counter("maskwatch_frames_detected", "Frames that a model looked at", ["lane"])
+FRAMES_SKIPPED = Counter(
+    "maskwatch_frames_skipped",
+    "Live frames that no model looked at, by reason: replaced, late, sought-past",
+    ["reason"],
+)
+FRAMES_REFUSED = Counter("maskwatch_frames_refused", "Frames sent to the dead letters", ["lane"])
+DETECT_SECONDS = Histogram("maskwatch_detect_seconds", "Decode and inference of one frame", buckets=_STEPS)
+BATCH_FRAMES = Histogram("maskwatch_batch_frames", "Frames in a batch", buckets=(1, 2, 4, 8, 16, 32, 64))
+FRAME_AGE_SECONDS = Histogram(
+    "maskwatch_frame_age_seconds",
+    "From the broker's append of a frame to its detection's acknowledgement",
+    buckets=_AGES,
+)
+
+# Live: what browsers see.
+FRAMES_JOINED = Counter("maskwatch_frames_joined", "Frames joined with their detection")
+FRAMES_UNJOINED = Counter("maskwatch_frames_unjoined", "Frames whose detection did not come in time")
+STORE_FAILURES = Counter("maskwatch_store_failures", "Live records that Valkey did not take")
+
+# API.
+VIEWERS = Gauge("maskwatch_viewers", "Open live sockets", multiprocess_mode="livesum")
+FRAMES_SENT = Counter("maskwatch_frames_sent", "Frames sent to viewers")
+FRAMES_NOT_SENT = Counter("maskwatch_frames_not_sent", "Frames that a viewer was too slow for")
+
+# Every process.
+LOOP_LAG_SECONDS = Histogram(
+    "maskwatch_loop_lag_seconds",
+    "How late the event loop woke up",
+    ["stage"],
+    buckets=(0.001, 0.01, 0.05, 0.1, 0.5, 1, 5),
+)
+
+
+def exposition() -> bytes:
+    """Return the metrics of this process, or of every process on this machine, in Prometheus's text format."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest()
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def serve(port: int) -> None:
+    """Serve this process's metrics on a port of its own; 0 serves nothing."""
+    if port:
+        start_http_server(port)

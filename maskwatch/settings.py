@@ -1,0 +1,283 @@
+"""Every setting, in one frozen tree that is built once by the command line and passed on.
+
+Values come from ``MASKWATCH_…`` variables first (two underscores go one level down:
+``MASKWATCH_KAFKA__BOOTSTRAP_SERVERS``), then from a TOML file, then from the defaults below. An unknown key in the
+file is refused with the nearest known name; an unknown variable is warned about, since it may be another version's.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from maskwatch.errors import SettingsError
+
+PREFIX = "MASKWATCH_"
+FILE_VARIABLE = "MASKWATCH_SETTINGS"
+DEFAULT_FILE = Path("maskwatch.toml")
+_NOT_SETTINGS = (FILE_VARIABLE,)
+
+
+def user_data_dir() -> Path:
+    """Return where this user's data lies by the platform's custom (XDG on Linux and WSL2)."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "maskwatch"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(_Group):
+    """Which Kafka, and how to speak to it."""
+
+    bootstrap_servers: str = Field("", description="host:port,… of your own cluster; empty starts the embedded broker")
+    port: int = Field(9092, ge=1, le=65535, description="port of the embedded broker, loopback only")
+    topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$", description="put before every topic and group name")
+    replication: int = Field(1, ge=1, le=9, description="replicas of the topics that we create")
+    create_topics: bool = Field(
+        default=True, description="create missing topics; without it a missing topic is an error"
+    )
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="security protocol"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="how to log in, with a SASL protocol"
+    )
+    username: str = Field("", description="user, with a SASL protocol")
+    password: SecretStr = Field(SecretStr(""), description="password, with a SASL protocol")
+    ca_file: Path | None = Field(
+        None, description="authority that signed the broker's certificate; the system's if unset"
+    )
+    cert_file: Path | None = Field(None, description="our certificate, for mTLS")
+    key_file: Path | None = Field(None, description="the key of our certificate, for mTLS")
+    timeout_s: float = Field(10, gt=0, description="longest wait for one answer of the broker, in seconds")
+    jars: Path | None = Field(None, description="folder of Kafka's jars (a release's libs/); unset fetches them once")
+    heap_mb: int = Field(512, ge=256, description="heap of the embedded broker in MB")
+    disk_share: float = Field(0.2, gt=0, le=0.9, description="share of the free disk that topics may fill")
+
+    @model_validator(mode="after")
+    def _sasl_needs_a_user(self) -> "KafkaSettings":
+        if self.security.startswith("SASL") and not self.username:
+            raise ValueError(f"kafka.security is {self.security}, so kafka.username and kafka.password are needed")
+        return self
+
+
+class ValkeySettings(_Group):
+    """Which Valkey or Redis holds the live picture."""
+
+    url: SecretStr = Field(SecretStr(""), description="redis://… of your own; empty starts the embedded Valkey")
+    port: int = Field(6380, ge=1, le=65535, description="port of the embedded Valkey, loopback only")
+    timeout_s: float = Field(2, gt=0, description="longest wait for one answer, in seconds")
+
+
+class ApiSettings(_Group):
+    """The front door."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; beyond loopback a token is needed")
+    port: int = Field(8000, ge=1, le=65535, description="port to listen on")
+    token: SecretStr = Field(SecretStr(""), description="bearer token; needed beyond loopback")
+    origins: tuple[str, ...] = Field((), description="further origins whose pages may open the live socket")
+    max_viewers: int = Field(300, ge=1, description="live sockets at a time; one more is asked to come back later")
+
+    @model_validator(mode="after")
+    def _token_beyond_loopback(self) -> "ApiSettings":
+        if self.host not in {"127.0.0.1", "::1", "localhost"} and not self.token.get_secret_value():
+            raise ValueError(f"api.host {self.host} is beyond loopback, so api.token is needed")
+        return self
+
+
+class CaptureSettings(_Group):
+    """Cameras."""
+
+    file: Path | None = Field(None, description="cameras.toml to read into cameras.v1 at the start")
+
+
+class DetectorSettings(_Group):
+    """The detector workers."""
+
+    model: str = Field("data/models/default", description="folder of the model: model.json and the files it names")
+    runtime: Literal["openvino", "onnxruntime"] = Field("openvino", description="what runs the model")
+    providers: tuple[str, ...] = Field(
+        ("CPUExecutionProvider",),
+        description="ONNX Runtime's providers, first choice first; CUDA and TensorRT are untested on a GPU",
+    )
+    precision: Literal["auto", "int8", "fp32"] = Field(
+        "auto", description="auto: INT8 where the CPU multiplies it fast"
+    )
+    threads: int = Field(2, ge=1, le=64, description="inference threads, each with a request of its own")
+    score: float = Field(0.4, gt=0, lt=1, description="faces under this score are not reported")
+    age_budget_s: float = Field(
+        0.5, gt=0, description="live frames older than this are skipped, counted from the append"
+    )
+    seek_after_s: float = Field(2.0, gt=0, description="behind by more than this, a partition is read on from its end")
+    batch: int = Field(16, ge=1, le=256, description="frames of a batch at most")
+    upload_share: float = Field(0.25, ge=0, lt=1, description="share of every batch kept for uploads while any wait")
+    max_pixels: int = Field(33_177_600, ge=1, description="pixels of a picture at most; 33 million is 8K")
+    instance: str = Field("", description="static member id; empty makes one from host name and worker number")
+
+
+class LiveSettings(_Group):
+    """The stage that keeps the latest picture of each camera."""
+
+    join_window_s: float = Field(3, gt=0, description="how long a frame waits for its detection")
+    fresh_s: int = Field(10, ge=1, description="seconds that a joined frame counts as live")
+    last_s: int = Field(86_400, ge=1, description="seconds that a camera's last frame is kept")
+
+
+class MetricsSettings(_Group):
+    """Prometheus."""
+
+    port: int = Field(
+        0, ge=0, le=65535, description="each stage serves its own metrics here; 0: only the API serves them"
+    )
+
+
+class LogSettings(_Group):
+    """Logs."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is written")
+    format: Literal["auto", "text", "json"] = Field("auto", description="auto: text on a terminal, JSON elsewhere")
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+    )
+
+    data_dir: Path = Field(default_factory=user_data_dir, description="where the embedded stack keeps its state")
+    kafka: KafkaSettings = KafkaSettings()
+    valkey: ValkeySettings = ValkeySettings()
+    api: ApiSettings = ApiSettings()
+    capture: CaptureSettings = CaptureSettings()
+    detector: DetectorSettings = DetectorSettings()
+    live: LiveSettings = LiveSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    logs: LogSettings = LogSettings()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Return the cluster in use: the user's, or the embedded broker."""
+        return self.kafka.bootstrap_servers or f"127.0.0.1:{self.kafka.port}"
+
+    @property
+    def valkey_url(self) -> str:
+        """Return the store in use: the user's, or the embedded Valkey. May hold a password: never log it."""
+        return self.valkey.url.get_secret_value() or f"redis://127.0.0.1:{self.valkey.port}/0"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic-settings' signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let variables win over the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(file: Path | None = None) -> tuple[Settings, list[str]]:
+    """Build the tree.
+
+    Parameters
+    ----------
+    file
+        TOML file; without one ``MASKWATCH_SETTINGS``, else ``maskwatch.toml`` here if it exists.
+
+    Returns
+    -------
+    settings, warnings
+        Warnings are about unknown variables, for the caller to print.
+
+    Raises
+    ------
+    SettingsError
+        If the file is missing or malformed, a key is unknown, or a value does not fit.
+    """
+    named = file or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
+    if named is not None and not named.is_file():
+        raise SettingsError(f"no settings file at {named}; leave it out to use the defaults")
+    chosen = named or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    if chosen is not None:
+        _refuse_unknown_keys(chosen)
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=chosen)
+
+    known = {f"{PREFIX}{name.upper().replace('.', '__')}" for name in names(Settings)}
+    warnings = [
+        f"unknown variable {variable}{_nearest(variable, known)}"
+        for variable in sorted(os.environ)
+        if variable.startswith(PREFIX) and variable not in known and variable not in _NOT_SETTINGS
+    ]
+    try:
+        return FromFile(), warnings
+    except ValidationError as error:
+        problems = "; ".join(_problem(item) for item in error.errors(include_url=False, include_input=False))
+        raise SettingsError(f"settings: {problems}") from error
+
+
+def names(tree: type[BaseModel]) -> Iterator[str]:
+    """Yield every setting's dotted name, in the tree's order."""
+    for name, field in tree.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from (f"{name}.{below}" for below in names(field.annotation))
+        else:
+            yield name
+
+
+def describe(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield every setting's dotted name, effective value (secrets masked) and description."""
+    for name in names(Settings):
+        value: Any = settings
+        owner: type[BaseModel] = Settings
+        for part in name.split("."):
+            field = owner.model_fields[part]
+            value = getattr(value, part)
+            owner = field.annotation if isinstance(field.annotation, type) else owner
+        yield name, _plain(value), field.description or ""
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    return "" if value is None else str(value)
+
+
+def _refuse_unknown_keys(file: Path) -> None:
+    try:
+        table = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from error
+    known = set(names(Settings))
+    for name in _dotted(table):
+        if name not in known:
+            raise SettingsError(f"{file}: unknown key {name}{_nearest(name, known)}")
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else "; «maskwatch settings» lists them all"
+
+
+def _problem(item: Any) -> str:  # noqa: ANN401  # pydantic's ErrorDetails is not exported with its keys
+    where = ".".join(str(part) for part in item["loc"])
+    return f"{where}: {item['msg']}" if where else str(item["msg"])

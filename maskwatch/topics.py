@@ -1,0 +1,206 @@
+"""Every topic: what it carries, how it is cut and for how long it is kept.
+
+Partition counts are for life, because keys hash into them. Byte caps are per partition; they are worked out from the
+share of the disk that topics may fill, so that a full disk never stops the broker.
+"""
+
+import asyncio
+import math
+from enum import StrEnum
+
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from maskwatch.errors import BrokerError
+from maskwatch.kafka import connection_options
+from maskwatch.settings import Settings
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class Name(StrEnum):
+    """The topics that this version uses, before the prefix of `kafka.topic_prefix`."""
+
+    CAMERAS = "cameras.v1"
+    FRAMES_LIVE = "frames.live.v1"
+    FRAMES_UPLOAD = "frames.upload.v1"
+    FRAMES_RECORDING = "frames.recording.v1"
+    DETECTIONS = "detections.v1"
+    PREDICTIONS = "predictions.v1"
+    SCENE = "scene.v1"
+    CAMERA_STATUS = "camera-status.v1"
+    FRAMES_LIVE_DLQ = "frames.live.v1.dlq"
+    FRAMES_UPLOAD_DLQ = "frames.upload.v1.dlq"
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """One topic's contract."""
+
+    name: Name
+    key: str
+    partitions: int
+    about: str
+    retention_ms: int = -1
+    disk_share: float = 0.0
+    """Share of the disk that topics may fill; 0 sets no byte cap."""
+    compacted: bool = False
+    segment_ms: int | None = None
+    append_time: bool = False
+    compression: str | None = None
+
+    def config(self, disk_bytes: int) -> dict[str, str]:
+        """Return the topic's configuration in Kafka's words.
+
+        Parameters
+        ----------
+        disk_bytes
+            What all topics together may fill, in bytes.
+        """
+        config = {"cleanup.policy": "compact" if self.compacted else "delete"}
+        if not self.compacted:
+            config["retention.ms"] = str(self.retention_ms)
+        if self.disk_share:
+            cap = math.floor(disk_bytes * self.disk_share / self.partitions)
+            config["retention.bytes"] = str(cap)
+            # Retention removes whole closed segments, so a segment is a fraction of the cap.
+            config["segment.bytes"] = str(max(2**20, min(64 * 2**20, cap // 4)))
+        if self.segment_ms is not None:
+            config["segment.ms"] = str(self.segment_ms)
+        if self.append_time:
+            config["message.timestamp.type"] = "LogAppendTime"
+        if self.compression:
+            config["compression.type"] = self.compression
+        return config
+
+
+TOPICS = (
+    Topic(Name.CAMERAS, "camera", 1, "the wished-for cameras", compacted=True),
+    Topic(
+        Name.FRAMES_LIVE, "camera", 32, "the newest frames, as JPEG",
+        retention_ms=MINUTE, disk_share=0.2, segment_ms=10_000, append_time=True,
+    ),
+    Topic(
+        Name.FRAMES_UPLOAD, "upload", 8, "uploaded pictures, as JPEG",
+        retention_ms=7 * DAY, disk_share=0.2, append_time=True,
+    ),
+    Topic(
+        Name.FRAMES_RECORDING, "camera", 32, "one frame a second of each camera, as JPEG",
+        retention_ms=DAY, disk_share=0.4, append_time=True,
+    ),
+    Topic(
+        Name.DETECTIONS, "camera", 32, "what was seen on each frame",
+        retention_ms=7 * DAY, disk_share=0.1, compression="gzip",
+    ),
+    Topic(Name.PREDICTIONS, "upload", 8, "the answer to each upload", retention_ms=7 * DAY, disk_share=0.02),
+    Topic(Name.SCENE, "camera", 1, "the demo scene's knobs", compacted=True),
+    Topic(Name.CAMERA_STATUS, "camera", 8, "online, offline, since when, why", compacted=True),
+    Topic(Name.FRAMES_LIVE_DLQ, "camera", 32, "refused live frames: why, not what", retention_ms=14 * DAY),
+    Topic(Name.FRAMES_UPLOAD_DLQ, "upload", 8, "refused uploads, and why", retention_ms=14 * DAY, disk_share=0.05),
+)  # fmt: skip
+
+
+class State(msgspec.Struct, frozen=True):
+    """A topic as the broker has it."""
+
+    name: str
+    partitions: int
+
+
+async def ensure(settings: Settings, disk_bytes: int) -> list[str]:
+    """Create the topics that are missing.
+
+    Parameters
+    ----------
+    settings
+        Names the cluster, the prefix and the replication.
+    disk_bytes
+        What all topics together may fill, in bytes.
+
+    Returns
+    -------
+    list of str
+        The names that were created.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be reached, refuses, or has a topic with another number of partitions.
+    """
+    prefix = settings.kafka.topic_prefix
+    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(settings.kafka.timeout_s * 1000))
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s * 3):
+            await admin.start()
+            try:
+                missing = await _missing(admin, prefix)
+                if missing and not settings.kafka.create_topics:
+                    raise BrokerError(
+                        f"topics are missing on {settings.bootstrap_servers}: {', '.join(t.name for t in missing)}"
+                        "; create them (maskwatch topics --create) or set kafka.create_topics"
+                    )
+                if missing:
+                    await _create(admin, missing, settings, disk_bytes)
+                return [f"{prefix}{topic.name}" for topic in missing]
+            finally:
+                await admin.close()
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise BrokerError(f"topics cannot be prepared on {settings.bootstrap_servers}: {error!r}") from error
+
+
+async def _missing(admin: AIOKafkaAdminClient, prefix: str) -> list[Topic]:
+    present = set(await admin.list_topics())
+    described = await admin.describe_topics([f"{prefix}{t.name}" for t in TOPICS if f"{prefix}{t.name}" in present])
+    partitions = {entry["topic"]: len(entry["partitions"]) for entry in described}
+    for topic in TOPICS:
+        found = partitions.get(f"{prefix}{topic.name}")
+        if found is not None and found != topic.partitions:
+            raise BrokerError(
+                f"topic {prefix}{topic.name} has {found} partitions, expected {topic.partitions}: partition counts are "
+                "for life; use another kafka.topic_prefix, or delete the topic if nothing in it is needed"
+            )
+    return [topic for topic in TOPICS if f"{prefix}{topic.name}" not in partitions]
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: list[Topic], settings: Settings, disk_bytes: int) -> None:
+    prefix = settings.kafka.topic_prefix
+    answer = await admin.create_topics(
+        [
+            NewTopic(
+                name=f"{prefix}{topic.name}",
+                num_partitions=topic.partitions,
+                replication_factor=settings.kafka.replication,
+                topic_configs=topic.config(disk_bytes),
+            )
+            for topic in missing
+        ]
+    )
+    for name, code, *message in answer.topic_errors:
+        # Another process may have been quicker; that is as good.
+        if code not in {0, TopicAlreadyExistsError.errno}:
+            raise BrokerError(f"topic {name} cannot be created: {for_code(code).__name__} {message}")
+
+
+async def configuration(settings: Settings, name: Name) -> dict[str, str]:
+    """Read a topic's effective configuration from the broker.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be reached.
+    """
+    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(settings.kafka.timeout_s * 1000))
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s * 2):
+            await admin.start()
+            try:
+                resource = ConfigResource(ConfigResourceType.TOPIC, f"{settings.kafka.topic_prefix}{name}")
+                answers = await admin.describe_configs([resource])
+                return {entry[0]: entry[1] for answer in answers for entry in answer.resources[0][4]}
+            finally:
+                await admin.close()
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise BrokerError(f"{settings.bootstrap_servers} does not answer: {error!r}") from error

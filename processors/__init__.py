@@ -1,0 +1,1 @@
+"""Turn one stream into another."""

@@ -1,0 +1,1 @@
+"""Make frames: cameras, clips, folders, the demo scene."""

@@ -1,0 +1,1 @@
+"""Data set, training, export and evaluation of the model; the only package that may load torch."""
