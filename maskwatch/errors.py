@@ -4,6 +4,7 @@ MaskwatchError
 ├── SettingsError     a setting is unknown, malformed or contradicts another
 ├── MessageError      a record is not what its topic promises
 ├── BrokerError       Kafka cannot be reached, or refuses
+├── StoreError        Valkey cannot be reached, or refuses
 ├── StackError        a part of the embedded stack cannot be fetched, started or kept up
 ├── SourceError       a camera, clip or folder cannot be opened or read
 ├── ModelError        a model is missing, altered, or cannot be loaded
@@ -33,6 +34,12 @@ class MessageError(MaskwatchError):
 
 class BrokerError(MaskwatchError):
     """Kafka cannot be reached, or refuses."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class StoreError(MaskwatchError):
+    """Valkey cannot be reached, or refuses."""
 
     exit_code = 69  # EX_UNAVAILABLE
 

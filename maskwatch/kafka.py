@@ -10,10 +10,11 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
@@ -31,6 +32,20 @@ LIVE_TIMEOUT_S = 1.0
 STOP_TIMEOUT_S = 5.0
 FETCH_BYTES = 16 * 2**20
 RECORD_BYTES = LARGEST_JPEG + 100_000
+
+
+class Record(Protocol):
+    """What a consumer gives, as far as we use it; the client has no types of its own."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    """Milliseconds since the epoch; the broker's append time on frame topics."""
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
 
 _Client = TypeVar("_Client", AIOKafkaConsumer, AIOKafkaProducer)
 
@@ -210,7 +225,7 @@ async def send(  # noqa: PLR0913  # a record has this many parts
 
 async def follow(
     settings: Settings, name: str, partitions: int, caught_up: asyncio.Event | None = None
-) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+) -> AsyncIterator[Record]:
     """Yield every record of a topic from its beginning, then go on with what comes; without a group.
 
     Parameters
@@ -252,6 +267,25 @@ async def follow(
                     positions = [await consumer.position(partition) >= ends[partition] for partition in assigned]
                 if all(positions):
                     caught_up.set()
+
+
+async def check(settings: Settings, timeout_s: float) -> None:
+    """Ask the cluster for its metadata, to see that it is there and lets us in.
+
+    Raises
+    ------
+    BrokerError
+        If there is no answer within `timeout_s` seconds.
+    """
+    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(timeout_s * 1000))
+    try:
+        async with asyncio.timeout(timeout_s):
+            try:
+                await admin.start()
+            finally:
+                await admin.close()
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise BrokerError(f"Kafka at {settings.bootstrap_servers} does not answer: {error!r}") from error
 
 
 @asynccontextmanager

@@ -183,7 +183,10 @@ class LiveFrame(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """Why a record was refused (``*.dlq``), beside its headers; uploads keep their bytes, live frames do not."""
+    """Why a record was refused, and where it lay (header ``refused`` of a record in ``*.dlq``).
+
+    The record keeps its key and its headers. An upload keeps its bytes too; of a live frame only this remains.
+    """
 
     topic: str
     partition: int

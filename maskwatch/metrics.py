@@ -50,6 +50,7 @@ FRAME_AGE_SECONDS = Histogram(
 # Live: what browsers see.
 FRAMES_JOINED = Counter("maskwatch_frames_joined", "Frames joined with their detection")
 FRAMES_UNJOINED = Counter("maskwatch_frames_unjoined", "Frames whose detection did not come in time")
+RECORDS_MALFORMED = Counter("maskwatch_records_malformed", "Records that could not be read and were skipped", ["topic"])
 STORE_FAILURES = Counter("maskwatch_store_failures", "Live records that Valkey did not take")
 
 # API.

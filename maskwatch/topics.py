@@ -98,7 +98,10 @@ TOPICS = (
     Topic(Name.PREDICTIONS, "upload", 8, "the answer to each upload", retention_ms=7 * DAY, disk_share=0.02),
     Topic(Name.SCENE, "camera", 1, "the demo scene's knobs", compacted=True),
     Topic(Name.CAMERA_STATUS, "camera", 8, "online, offline, since when, why", compacted=True),
-    Topic(Name.FRAMES_LIVE_DLQ, "camera", 32, "refused live frames: why, not what", retention_ms=14 * DAY),
+    Topic(
+        Name.FRAMES_LIVE_DLQ, "camera", 32, "refused live frames: why, not what",
+        retention_ms=14 * DAY, disk_share=0.01,
+    ),
     Topic(Name.FRAMES_UPLOAD_DLQ, "upload", 8, "refused uploads, and why", retention_ms=14 * DAY, disk_share=0.05),
 )  # fmt: skip
 

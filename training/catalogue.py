@@ -6,14 +6,13 @@ annotation by stem, because the ``<filename>`` of the public face-mask set names
 """
 
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import cv2
+import msgspec
 
 from maskwatch.messages import CLASSES, Box
 from training.errors import CatalogueError
-
-import msgspec
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 SMALLEST_SIDE = 2.0
@@ -46,8 +45,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 def _faces(annotation: Path, width: int, height: int, refused: list[Refusal]) -> tuple[Face, ...]:
     try:
-        root = ElementTree.parse(annotation).getroot()  # noqa: S314  # local training data named by the operator
-    except ElementTree.ParseError as error:
+        root = ET.parse(annotation).getroot()  # noqa: S314  # local training data named by the operator
+    except ET.ParseError as error:
         message = f"{annotation} is not XML: {error}"
         raise CatalogueError(message) from error
     declared = (int(root.findtext("size/width", "0")), int(root.findtext("size/height", "0")))

@@ -78,7 +78,8 @@ def _fingerprint(path: Path) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     if image is None:
         message = f"{path} cannot be decoded"
         raise ManifestError(message)
-    return imagehash.phash(Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))).hash.ravel()
+    bits = imagehash.phash(Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))).hash
+    return np.asarray(bits, dtype=np.bool_).reshape(64)
 
 
 def group_near_duplicates(names: list[str], fingerprints: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> list[str]:

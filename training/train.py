@@ -16,7 +16,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 import msgspec
 import structlog
 import torch
-from ultralytics import YOLO, settings as ultralytics_settings
+from ultralytics import YOLO
+from ultralytics import settings as ultralytics_settings
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from maskwatch.messages import CLASSES

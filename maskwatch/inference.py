@@ -1,0 +1,406 @@
+"""Run an exported model: OpenVINO on CPUs, ONNX Runtime with a list of providers elsewhere, behind one interface.
+
+A model is a folder: ``model.json`` says what it is, which files it has with their SHA-256, and what it must answer
+on its golden picture. Files are checked before they are loaded. Post-processing is inside the graph: RGB bytes go in,
+faces come out. Serving needs neither torch nor Ultralytics.
+"""
+
+import asyncio
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from maskwatch import pictures
+from maskwatch.errors import ModelError, PictureError
+from maskwatch.messages import CLASSES, DetectedFace, ModelRef
+from maskwatch.settings import DetectorSettings
+
+ShapeName = Literal["wide", "square"]
+Rows = NDArray[np.float32]
+"""Shape (faces, 7): picture of the batch, x1, y1, x2, y2 in input pixels, score, class."""
+
+FILE = "model.json"
+GOLDEN_SCORE = 0.2
+GOLDEN_IOU = 0.7
+"""The golden answer may differ by this much in score, and overlap this little: precisions differ a bit."""
+
+
+class ModelFile(msgspec.Struct, frozen=True):
+    """One file of a model, relative to its folder, with the files that go with it (OpenVINO's weights)."""
+
+    path: str
+    sha256: str
+    beside: dict[str, str] = {}
+    """Further files that must lie beside it, and their SHA-256."""
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """A picture, and what the model must see on it in either shape."""
+
+    path: str
+    sha256: str
+    faces: dict[ShapeName, tuple[DetectedFace, ...]]
+
+
+class ModelCard(msgspec.Struct, frozen=True):
+    """What ``model.json`` says."""
+
+    name: str
+    version: str
+    classes: tuple[str, ...]
+    shapes: dict[ShapeName, tuple[int, int]]
+    """Width and height of each input, in pixels."""
+    files: dict[Literal["fp32", "int8"], ModelFile]
+    """``fp32`` is ONNX with dynamic batch and sides; ``int8`` is OpenVINO IR with dynamic sides."""
+    golden: Golden
+
+
+class Detected(NamedTuple):
+    """A picture that the model looked at, and its faces."""
+
+    width: int
+    height: int
+    faces: tuple[DetectedFace, ...]
+
+
+class Refused(NamedTuple):
+    """A picture that cannot be looked at, and why."""
+
+    reason: str
+
+
+class Network(Protocol):
+    """A loaded network; `run` is called from several threads at once."""
+
+    pictures_at_once: int
+    """How many pictures one call should hold."""
+
+    def run(self, batch: NDArray[np.uint8]) -> Rows:
+        """Look at pictures of shape (n, height, width, 3), RGB; blocks."""
+
+
+class OpenVinoNetwork:
+    """A network on the CPU, compiled once for a fixed input; each thread has a request of its own."""
+
+    pictures_at_once = 1
+
+    def __init__(self, path: Path, shape: tuple[int, int], threads: int) -> None:
+        import openvino  # noqa: PLC0415  # 0.4 s and 60 MB that a process with another runtime does not need
+
+        core = openvino.Core()
+        model = core.read_model(path)
+        model.reshape([1, shape[1], shape[0], 3])
+        self._compiled = core.compile_model(
+            model, "CPU", {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": max(threads, os.cpu_count() or 1)}
+        )
+        self._local = threading.local()
+
+    def run(self, batch: NDArray[np.uint8]) -> Rows:
+        """Look at one picture, shape (1, height, width, 3)."""
+        request = getattr(self._local, "request", None)
+        if request is None:
+            request = self._local.request = self._compiled.create_infer_request()
+        request.infer([batch], share_inputs=True)
+        return np.array(request.get_output_tensor(0).data, dtype=np.float32)
+
+
+class OnnxNetwork:
+    """A network in ONNX Runtime; takes whole batches. Its CUDA and TensorRT providers are untested on a GPU."""
+
+    def __init__(self, path: Path, providers: Sequence[str], batch: int) -> None:
+        try:
+            import onnxruntime  # noqa: PLC0415  # an extra
+        except ImportError as error:
+            raise ModelError(
+                "detector.runtime is onnxruntime, which is not installed: pip install 'maskwatch[gpu]'"
+            ) from error
+        available = onnxruntime.get_available_providers()
+        missing = [provider for provider in providers if provider not in available]
+        if missing:
+            raise ModelError(f"ONNX Runtime has no {', '.join(missing)} here; it has {', '.join(available)}")
+        self._session = onnxruntime.InferenceSession(str(path), providers=list(providers))
+        self.pictures_at_once = 1 if providers[0] == "CPUExecutionProvider" else batch
+
+    def run(self, batch: NDArray[np.uint8]) -> Rows:
+        """Look at pictures of shape (n, height, width, 3)."""
+        rows: Rows = self._session.run(None, {"pictures": batch})[0]
+        return rows
+
+
+class Calibration(NamedTuple):
+    """How fast this machine detects."""
+
+    frames_per_second: float
+    precision: str
+    runtime: str
+
+    def sentence(self, rate: float = 5.0) -> str:
+        """Say it in words, with the number of cameras that it is good for."""
+        cameras = int(self.frames_per_second // rate)
+        return (
+            f"{self.precision.upper()} · {self.frames_per_second:.0f} frames/s on this machine: "
+            f"room for {cameras} camera{'' if cameras == 1 else 's'} at {rate:g} frames/s"
+        )
+
+
+class Detector:
+    """A model that is ready to look at pictures, with threads of its own.
+
+    Parameters
+    ----------
+    folder
+        Holds ``model.json`` and the files that it names.
+    settings
+        Runtime, precision, threads, score and limits.
+
+    Raises
+    ------
+    ModelError
+        If the folder is no model, a file is missing or was altered, or the runtime refuses it.
+    """
+
+    def __init__(self, folder: Path, settings: DetectorSettings) -> None:
+        self.card = read_card(folder)
+        self.precision: Literal["fp32", "int8"] = "fp32"
+        if settings.runtime == "openvino" and (
+            settings.precision == "int8" or (settings.precision == "auto" and cpu_multiplies_int8_fast())
+        ):
+            self.precision = "int8"
+        self._folder = folder
+        self._settings = settings
+        file = self.card.files[self.precision]
+        self._path = check_file(folder, file.path, file.sha256)
+        for name, digest in file.beside.items():
+            check_file(folder, name, digest)
+        self.ref = ModelRef(self.card.name, self.card.version, file.sha256)
+        self._networks: dict[ShapeName, Network] = {}
+        self._loading = threading.Lock()
+        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="inference")
+
+    async def detect(self, jpegs: Sequence[bytes], shape: ShapeName) -> list[Detected | Refused]:
+        """Look at pictures; the event loop goes on meanwhile.
+
+        Parameters
+        ----------
+        jpegs
+            Any number of JPEGs of any size.
+        shape
+            ``wide`` for cameras, ``square`` for uploads.
+
+        Returns
+        -------
+        list
+            One outcome a picture, in order. A bad picture harms no neighbour.
+        """
+        loop = asyncio.get_running_loop()
+        size = (await loop.run_in_executor(self._threads, self.load, shape)).pictures_at_once
+        pieces = [jpegs[start : start + size] for start in range(0, len(jpegs), size)]
+        answers = await asyncio.gather(
+            *(loop.run_in_executor(self._threads, self.look, piece, shape) for piece in pieces)
+        )
+        return [outcome for answer in answers for outcome in answer]
+
+    def load(self, shape: ShapeName) -> Network:
+        """Compile the network for a shape, once; blocks for a second or so."""
+        with self._loading:
+            if shape not in self._networks:
+                try:
+                    self._networks[shape] = self._compile(self.card.shapes[shape])
+                except (RuntimeError, ValueError) as error:
+                    raise ModelError(f"{self._path} cannot be loaded by {self._settings.runtime}: {error}") from error
+            return self._networks[shape]
+
+    def _compile(self, shape: tuple[int, int]) -> Network:
+        if self._settings.runtime == "openvino":
+            return OpenVinoNetwork(self._path, shape, self._settings.threads)
+        return OnnxNetwork(self._path, self._settings.providers, self._settings.batch)
+
+    def look(self, jpegs: Sequence[bytes], shape: ShapeName) -> list[Detected | Refused]:
+        """Decode pictures and look at them; blocks. The other half of :meth:`detect`."""
+        network = self.load(shape)
+        outcomes: list[Detected | Refused] = []
+        inputs: list[pictures.Pixels] = []
+        placed: list[tuple[int, tuple[int, int], pictures.Affine]] = []
+        for jpeg in jpegs:
+            try:
+                pixels, size, affine = pictures.decode(jpeg, self.card.shapes[shape], self._settings.max_pixels)
+            except PictureError as error:
+                outcomes.append(Refused(str(error)))
+                continue
+            placed.append((len(outcomes), size, affine))
+            outcomes.append(Detected(*size, ()))
+            inputs.append(pixels)
+        if inputs:
+            rows = network.run(np.stack(inputs))
+            for index, (place, size, affine) in enumerate(placed):
+                mine = rows[rows[:, 0] == index]
+                outcomes[place] = Detected(*size, read_rows(mine, size, affine, self._settings.score))
+        return outcomes
+
+    def check_golden(self, shape: ShapeName = "wide") -> None:
+        """Look at the golden picture and compare; this also warms the network up.
+
+        Raises
+        ------
+        ModelError
+            If the answer is not what was seen when the model was exported.
+        """
+        golden = self.card.golden
+        picture = check_file(self._folder, golden.path, golden.sha256).read_bytes()
+        (outcome,) = self.look([picture], shape)
+        expected = golden.faces[shape]
+        if isinstance(outcome, Refused) or not same_faces(expected, outcome.faces, self._settings.score):
+            raise ModelError(
+                f"{self.card.name} {self.card.version} answers wrongly on its golden picture "
+                f"({self.precision}, {shape}): expected {expected}, got {outcome}"
+            )
+
+    def calibrate(self, seconds: float, shape: ShapeName = "wide") -> Calibration:
+        """Measure how many golden pictures a second this machine looks at, all threads busy; blocks."""
+        picture = (self._folder / self.card.golden.path).read_bytes()
+        at_once = self.load(shape).pictures_at_once
+        done = [0] * self._settings.threads
+        end = time.perf_counter() + seconds
+
+        def work(slot: int) -> None:
+            while time.perf_counter() < end:
+                self.look([picture] * at_once, shape)
+                done[slot] += at_once
+
+        start = time.perf_counter()
+        list(self._threads.map(work, range(self._settings.threads)))
+        return Calibration(sum(done) / (time.perf_counter() - start), self.precision, self._settings.runtime)
+
+    def close(self) -> None:
+        """Let the threads end; what runs is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read a model's ``model.json``.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, malformed, or speaks of other classes than ours.
+    """
+    path = folder / FILE
+    try:
+        card = msgspec.json.decode(path.read_bytes(), type=ModelCard)
+    except OSError as error:
+        raise ModelError(f"no model in {folder}: {error}; set detector.model to a folder with a {FILE}") from error
+    except msgspec.MsgspecError as error:
+        raise ModelError(f"{path} does not describe a model: {error}") from error
+    if card.classes != CLASSES:
+        raise ModelError(f"{path}: classes are {card.classes}, expected {CLASSES}")
+    return card
+
+
+def check_file(folder: Path, name: str, sha256: str) -> Path:
+    """Return a file's path once its bytes are what they should be.
+
+    Raises
+    ------
+    ModelError
+        If it is missing or was altered.
+    """
+    path = folder / name
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if found != sha256:
+        raise ModelError(f"{path} was altered: its SHA-256 is {found}, {FILE} says {sha256}")
+    return path
+
+
+def read_rows(rows: Rows, size: tuple[int, int], affine: pictures.Affine, score: float) -> tuple[DetectedFace, ...]:
+    """Turn a network's rows into faces.
+
+    Parameters
+    ----------
+    rows
+        Shape (n, 7), see :data:`Rows`.
+    size
+        Width and height of the picture in pixels.
+    affine
+        Where the picture lies in the input.
+    score
+        Faces under this score are left out.
+
+    Returns
+    -------
+    tuple of DetectedFace
+        Best score first; scores and boxes rounded to 4 digits (0.2 px of a 1080p frame).
+    """
+    faces = [
+        DetectedFace(
+            CLASSES[int(row[6])],  # type: ignore[arg-type]  # the card's classes are ours
+            round(float(row[5]), 4),
+            tuple(round(side, 4) for side in affine.inverse(tuple(float(x) for x in row[1:5]), size)),  # type: ignore[arg-type]
+        )
+        for row in rows
+        if row[5] >= score
+    ]
+    return tuple(sorted(faces, key=lambda face: -face.score))
+
+
+def iou(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return intersection over union of two boxes, 0 where they do not touch.
+
+    Examples
+    --------
+    >>> iou((0, 0, 2, 2), (1, 0, 3, 2))
+    0.3333333333333333
+    """
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return width * height / (areas - width * height)
+
+
+def same_faces(expected: Sequence[DetectedFace], seen: Sequence[DetectedFace], score: float) -> bool:
+    """Tell whether two answers mean the same, apart from what precision and input shape may change.
+
+    Faces near the threshold may be missing on either side; every other one must be there with its class.
+    """
+
+    def answered(faces: Sequence[DetectedFace], by: Sequence[DetectedFace]) -> bool:
+        return all(
+            any(
+                face.label == other.label
+                and abs(face.score - other.score) <= GOLDEN_SCORE
+                and iou(face.box, other.box) >= GOLDEN_IOU
+                for other in by
+            )
+            for face in faces
+            if face.score >= score + GOLDEN_SCORE
+        )
+
+    return answered(expected, seen) and answered(seen, expected)
+
+
+def cpu_multiplies_int8_fast() -> bool:
+    """Tell whether this CPU has VNNI, AMX or an equivalent, without which INT8 gains little."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore").split())
+    except OSError:
+        return False
+    return bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
+
+
+def resident_mb() -> float:
+    """Return this process's resident memory in MB."""
+    return float(psutil.Process().memory_info().rss / 2**20)

@@ -1,0 +1,342 @@
+"""The detector worker: frames in, detections out, in two lanes that share one model.
+
+Live frames are looked at when they are fresh: the newest of each camera, and when the worker is late it reads on from
+the end. Uploads are never skipped: their offset is committed only once their answer is acknowledged, and part of every
+round is theirs. A picture that cannot be read becomes a dead letter and harms no neighbour. Inference has threads of
+its own; the event loop never blocks.
+"""
+
+import asyncio
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from maskwatch import kafka, metrics
+from maskwatch.errors import BrokerError, MessageError
+from maskwatch.inference import Detected, Detector, Refused
+from maskwatch.kafka import Record
+from maskwatch.messages import (
+    DeadLetter,
+    Detection,
+    FrameInfo,
+    FrameRef,
+    Prediction,
+    encode,
+    read_frame_headers,
+)
+from maskwatch.settings import Settings
+from maskwatch.topics import Name
+from maskwatch.worker import notify_ready
+from processors.freshness import Policy, plan
+
+POLL_MS = 250
+COMMIT_EVERY_S = 1.0
+RETRY_S = 1.0
+CALIBRATION_S = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class Seen(NamedTuple):
+    """A live frame and what came of it; `info` is None when its headers cannot be read."""
+
+    record: Record
+    info: FrameInfo | None
+    outcome: Detected | Refused
+
+
+async def detect(settings: Settings, stop: asyncio.Event) -> None:
+    """Run one worker until told to stop.
+
+    Raises
+    ------
+    ModelError
+        If the model is missing, altered or answers wrongly on its golden picture.
+    BrokerError
+        If Kafka cannot be reached at the start. Later outages are waited for.
+    """
+    loop = asyncio.get_running_loop()
+    detector = await loop.run_in_executor(None, _ready_detector, settings)
+    instance = settings.detector.instance or f"{platform.node()}-{os.environ.get('MASKWATCH_WORKER', '1')}"
+    live = kafka.group_consumer(settings, "detector-live", instance, "latest")
+    uploads = kafka.group_consumer(settings, "detector-upload", instance, "earliest")
+    kafka.subscribe(live, settings, [Name.FRAMES_LIVE])
+    kafka.subscribe(uploads, settings, [Name.FRAMES_UPLOAD])
+    try:
+        async with (
+            kafka.running(kafka.live_producer(settings), settings) as quick,
+            kafka.running(kafka.durable_producer(settings), settings) as durable,
+            kafka.running(live, settings),
+            kafka.running(uploads, settings),
+            asyncio.TaskGroup() as lanes,
+        ):
+            speed = await loop.run_in_executor(None, detector.calibrate, CALIBRATION_S)
+            log.info(
+                "detector ready", model=detector.card.name, version=detector.card.version, precision=speed.precision
+            )
+            notify_ready(speed.sentence())
+            lanes.create_task(LiveLane(live, quick, detector, settings).run(stop))
+            lanes.create_task(UploadLane(uploads, durable, detector, settings).run(stop))
+    except* BrokerError as group:
+        raise group.exceptions[0] from group
+    finally:
+        detector.close()
+
+
+def _ready_detector(settings: Settings) -> Detector:
+    detector = Detector(Path(settings.detector.model), settings.detector)
+    detector.check_golden("wide")
+    return detector
+
+
+class LiveLane:
+    """Looks at the newest frame of each camera, and publishes while it looks at the next."""
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, detector: Detector, settings: Settings
+    ) -> None:
+        options = settings.detector
+        self._consumer = consumer
+        self._producer = producer
+        self._detector = detector
+        self._settings = settings
+        batch = max(1, round(options.batch * (1 - options.upload_share)))
+        self._policy = Policy(options.age_budget_s, options.seek_after_s, batch)
+        self._committed = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until told to stop; what was begun is published and committed."""
+        publishing: asyncio.Task[None] | None = None
+        while not stop.is_set():
+            read = await self._consumer.getmany(timeout_ms=POLL_MS)
+            if not read:
+                continue
+            chosen = plan(read, time.time(), self._policy)
+            for reason, count in chosen.skipped.items():
+                metrics.FRAMES_SKIPPED.labels(reason).inc(count)
+            await self._seek_ahead(chosen.seek)
+            seen = await self._look(chosen.look)
+            if publishing is not None:
+                await publishing
+            publishing = asyncio.create_task(self._publish(seen, _behind(read)))
+        if publishing is not None:
+            await publishing
+        await _commit(self._consumer, None, self._settings)
+
+    async def _seek_ahead(self, partitions: Sequence[TopicPartition]) -> None:
+        mine = [partition for partition in partitions if partition in self._consumer.assignment()]
+        if not mine:
+            return
+        try:
+            async with asyncio.timeout(self._settings.kafka.timeout_s):
+                before = {partition: await self._consumer.position(partition) for partition in mine}
+                await self._consumer.seek_to_end(*mine)
+                skipped = sum([await self._consumer.position(partition) - before[partition] for partition in mine])
+        except (KafkaError, TimeoutError) as error:
+            log.warning("late, and cannot seek ahead", error=repr(error))
+            return
+        metrics.FRAMES_SKIPPED.labels("sought-past").inc(max(0, skipped))
+        log.warning("late: reading on from the end", partitions=len(mine), skipped=skipped)
+
+    async def _look(self, records: Sequence[Record]) -> list[Seen]:
+        seen: list[Seen] = []
+        looked: list[int] = []
+        for record in records:
+            try:
+                info = read_frame_headers(record.headers)
+            except MessageError as error:
+                seen.append(Seen(record, None, Refused(str(error))))
+                continue
+            looked.append(len(seen))
+            seen.append(Seen(record, info, Refused("not looked at")))
+        if looked:
+            start = time.perf_counter()
+            outcomes = await self._detector.detect([seen[place].record.value or b"" for place in looked], "wide")
+            metrics.DETECT_SECONDS.observe((time.perf_counter() - start) / len(looked))
+            metrics.BATCH_FRAMES.observe(len(looked))
+            for place, outcome in zip(looked, outcomes, strict=True):
+                seen[place] = _checked(seen[place]._replace(outcome=outcome))
+        return seen
+
+    async def _publish(self, seen: Sequence[Seen], behind: Mapping[TopicPartition, int]) -> None:
+        # 1. Everything is acknowledged, or given up: a live frame is never tried twice.
+        answers = await asyncio.gather(*(self._answer(one) for one in seen), return_exceptions=True)
+        lost = [answer for answer in answers if isinstance(answer, BrokerError)]
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, BrokerError):
+                raise answer
+        if lost:
+            metrics.FRAMES_SKIPPED.labels("unacknowledged").inc(len(lost))
+            log.warning("detections not acknowledged", lost=len(lost), error=str(lost[0]))
+        # 2. Only then may the offsets move on. Once a second is enough: late frames are skipped anyway.
+        if time.monotonic() - self._committed >= COMMIT_EVERY_S:
+            self._committed = time.monotonic()
+            await _commit(self._consumer, behind, self._settings)
+
+    async def _answer(self, one: Seen) -> None:
+        if one.info is None or isinstance(one.outcome, Refused):
+            reason = one.outcome.reason if isinstance(one.outcome, Refused) else ""
+            await refuse(self._producer, self._settings, Name.FRAMES_LIVE_DLQ, one.record, reason, b"")
+            metrics.FRAMES_REFUSED.labels("live").inc()
+            return
+        detection = Detection(
+            frame=frame_ref(one.info, one.record),
+            model=self._detector.ref,
+            detected=datetime.now(UTC),
+            objects=one.outcome.faces,
+        )
+        value, headers = encode(
+            detection,
+            kind="maskwatch.detection.v1",
+            source="/detector",
+            id=one.info.id,
+            time=detection.detected,
+        )
+        await kafka.send(
+            self._producer,
+            self._settings,
+            Name.DETECTIONS,
+            key=one.info.camera,
+            value=value,
+            headers=headers,
+            timeout_s=kafka.LIVE_TIMEOUT_S,
+        )
+        metrics.FRAMES_DETECTED.labels("live").inc()
+        metrics.FRAME_AGE_SECONDS.observe(max(0.0, time.time() - one.record.timestamp / 1000))
+
+
+class UploadLane:
+    """Answers every upload, in order, at least once."""
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, detector: Detector, settings: Settings
+    ) -> None:
+        self._consumer = consumer
+        self._producer = producer
+        self._detector = detector
+        self._settings = settings
+        # Both lanes have one round in flight, so the sizes of their rounds are their shares.
+        self._batch = max(1, round(settings.detector.batch * settings.detector.upload_share))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer until told to stop; what was begun is answered and committed."""
+        while not stop.is_set():
+            read = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._batch)
+            records = [record for several in read.values() for record in several]
+            if not records:
+                continue
+            outcomes = await self._detector.detect([record.value or b"" for record in records], "square")
+            # 1. Every answer is acknowledged; 2. only then the offsets move on.
+            if await self._answer_all(list(zip(records, outcomes, strict=True)), stop):
+                await _commit(self._consumer, _behind(read), self._settings)
+
+    async def _answer_all(self, pairs: list[tuple[Record, Detected | Refused]], stop: asyncio.Event) -> bool:
+        while True:
+            answers = await asyncio.gather(*(self._answer(*pair) for pair in pairs), return_exceptions=True)
+            failures = [answer for answer in answers if isinstance(answer, BaseException)]
+            for failure in failures:
+                if not isinstance(failure, BrokerError):
+                    raise failure
+            if not failures:
+                return True
+            log.warning("answers not acknowledged, trying again", failed=len(failures), error=str(failures[0]))
+            # Answers are deterministic, so those that did arrive may arrive again.
+            pairs = [pair for pair, answer in zip(pairs, answers, strict=True) if answer is not None]
+            if stop.is_set():
+                return False
+            await asyncio.sleep(RETRY_S)
+
+    async def _answer(self, record: Record, outcome: Detected | Refused) -> None:
+        upload = (record.key or b"").decode(errors="replace")
+        now = datetime.now(UTC)
+        if isinstance(outcome, Refused):
+            await refuse(
+                self._producer, self._settings, Name.FRAMES_UPLOAD_DLQ, record, outcome.reason, record.value or b""
+            )
+            metrics.FRAMES_REFUSED.labels("upload").inc()
+            prediction = Prediction(upload=upload, status="failed", detected=now, reason=outcome.reason)
+        else:
+            prediction = Prediction(
+                upload=upload,
+                status="done",
+                detected=now,
+                width=outcome.width,
+                height=outcome.height,
+                model=self._detector.ref,
+                objects=outcome.faces,
+            )
+        value, headers = encode(prediction, kind="maskwatch.prediction.v1", source="/detector", id=upload, time=now)
+        await kafka.send(self._producer, self._settings, Name.PREDICTIONS, key=upload, value=value, headers=headers)
+        metrics.FRAMES_DETECTED.labels("upload").inc()
+
+
+def frame_ref(info: FrameInfo, record: Record) -> FrameRef:
+    """Say which frame a record holds, and where it lies."""
+    return FrameRef(
+        id=info.id,
+        camera=info.camera,
+        session=info.session,
+        sequence=info.sequence,
+        captured=info.captured,
+        width=info.width,
+        height=info.height,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+    )
+
+
+async def refuse(  # noqa: PLR0913, PLR0917  # a dead letter has this many parts
+    producer: AIOKafkaProducer, settings: Settings, name: Name, record: Record, reason: str, value: bytes
+) -> None:
+    """Write a dead letter: key and headers as they came, why it was refused, and `value` for what is kept of it.
+
+    Raises
+    ------
+    BrokerError
+        If it is not acknowledged in time.
+    """
+    now = datetime.now(UTC)
+    letter = DeadLetter(record.topic, record.partition, record.offset, reason, now, len(record.value or b""))
+    refused, _ = encode(letter, kind="maskwatch.dead-letter.v1", source="/detector", id="", time=now)
+    log.warning("frame refused", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason)
+    await kafka.send(
+        producer,
+        settings,
+        name,
+        key=(record.key or b"").decode(errors="replace"),
+        value=value,
+        headers=[*record.headers, ("refused", refused)],
+    )
+
+
+def _checked(seen: Seen) -> Seen:
+    info, outcome = seen.info, seen.outcome
+    if info is None or isinstance(outcome, Refused) or (info.width, info.height) == (outcome.width, outcome.height):
+        return seen
+    reason = f"headers say {info.width}x{info.height}, the picture is {outcome.width}x{outcome.height}"
+    return seen._replace(outcome=Refused(reason))
+
+
+def _behind(read: Mapping[TopicPartition, Sequence[Record]]) -> dict[TopicPartition, int]:
+    return {partition: records[-1].offset + 1 for partition, records in read.items() if records}
+
+
+async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int] | None, settings: Settings) -> None:
+    """Commit; None commits where the consumer stands. A refusal is logged: the records will come again."""
+    mine = {p: offset for p, offset in offsets.items() if p in consumer.assignment()} if offsets is not None else None
+    if mine == {}:
+        return
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s):
+            await consumer.commit(mine)
+    except (KafkaError, TimeoutError) as error:
+        log.warning("offsets not committed", error=repr(error))
