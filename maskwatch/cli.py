@@ -7,6 +7,8 @@ where it happened.
 
 import asyncio
 import json
+import logging
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +18,7 @@ import click
 
 from maskwatch import __version__
 from maskwatch.errors import MaskwatchError
-from maskwatch.settings import Settings, describe, load
+from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 
 SECTIONS = {
     "Run": ("up", "doctor"),
@@ -75,8 +77,15 @@ def main(ctx: click.Context, file: Path | None) -> None:
 
     Begin with «maskwatch up» and open the address that it prints.
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
     if ctx.resilient_parsing or ctx.invoked_subcommand is None:
         return
+    if file is not None:
+        # What this process starts reads the same file.
+        os.environ[FILE_VARIABLE] = str(file.resolve())
+    # What it would say is said in our own errors; stages set their logs up anew.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     settings, warnings = load(file)
     for warning in warnings:
         click.echo(f"maskwatch: {warning}", err=True)
@@ -152,6 +161,7 @@ def show_settings(settings: Settings, *, as_json: bool) -> None:
 @click.option("--once", is_flag=True, help="Clip or folder: end after the last picture.")
 @click.option("--fast", is_flag=True, help="Clip or folder: as fast as it can be read.")
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A cameras.toml with many.")
+@click.option("--or-demo", is_flag=True, help="Publish the demo scene, as camera «demo», if no camera is wished for.")
 @click.pass_obj
 def camera(settings: Settings, /, source: str | None, file: Path | None, **options: Any) -> None:  # noqa: ANN401  # click's
     """Publish frames from SOURCE: scene, webcam:0, a clip or a folder of pictures.
@@ -160,13 +170,13 @@ def camera(settings: Settings, /, source: str | None, file: Path | None, **optio
 
     Without a SOURCE every camera wished for in cameras.v1 is published, and changes there are followed.
     """
-    once, fast = options.pop("once"), options.pop("fast")
+    once, fast, or_demo = options.pop("once"), options.pop("fast"), options.pop("or_demo")
     chosen = {name.replace("camera_id", "id"): value for name, value in options.items() if value is not None}
     if once:
         chosen["loop"] = False
     if fast:
         chosen["pace"] = "fast"
-    stage = call("producers.capture:stage", source, chosen, file)
+    stage = call("producers.capture:stage", source, chosen, file, or_demo=or_demo)
     call("maskwatch.worker:run", "capture", stage, settings)
 
 

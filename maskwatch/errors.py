@@ -6,6 +6,7 @@ MaskwatchError
 ├── BrokerError       Kafka cannot be reached, or refuses
 ├── StoreError        Valkey cannot be reached, or refuses
 ├── StackError        a part of the embedded stack cannot be fetched, started or kept up
+│   └── AlreadyRunningError  another process runs it already
 ├── SourceError       a camera, clip or folder cannot be opened or read
 ├── ModelError        a model is missing, altered, or cannot be loaded
 └── PictureError      bytes that are no picture that we accept
@@ -48,6 +49,12 @@ class StackError(MaskwatchError):
     """A part of the embedded stack cannot be fetched, started or kept up."""
 
     exit_code = 69  # EX_UNAVAILABLE
+
+
+class AlreadyRunningError(StackError):
+    """Another process runs the embedded stack on this data folder."""
+
+    exit_code = 75  # EX_TEMPFAIL
 
 
 class SourceError(MaskwatchError):

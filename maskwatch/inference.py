@@ -273,9 +273,11 @@ class Detector:
         end = time.perf_counter() + seconds
 
         def work(slot: int) -> None:
-            while time.perf_counter() < end:
+            while True:
                 self.look([picture] * at_once, shape)
                 done[slot] += at_once
+                if time.perf_counter() >= end:
+                    return
 
         start = time.perf_counter()
         list(self._threads.map(work, range(self._settings.threads)))

@@ -8,7 +8,7 @@ its partition. Topic names are given without the prefix, which is put before the
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -187,10 +187,19 @@ async def running(client: _Client, settings: Settings) -> AsyncIterator[_Client]
 
 async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     # A client that cannot reach its broker would wait for ever to say goodbye.
-    stopping = asyncio.ensure_future(client.stop())
-    await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
-    stopping.cancel()
-    await asyncio.gather(stopping, return_exceptions=True)
+    if await _ends(client.stop()) or not isinstance(client, AIOKafkaProducer):
+        return
+    # Given up with records in hand, it would go on trying to send them for as long as the loop lives.
+    await _ends(client._sender.close())  # noqa: SLF001
+    await _ends(client.client.close())
+
+
+async def _ends(work: Awaitable[None]) -> bool:
+    task = asyncio.ensure_future(work)
+    ended, _ = await asyncio.wait([task], timeout=STOP_TIMEOUT_S)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return bool(ended)
 
 
 async def send(  # noqa: PLR0913  # a record has this many parts

@@ -6,6 +6,7 @@ on `metrics.port`. Camera ids are labels only where their number is bounded by w
 """
 
 import os
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -76,7 +77,6 @@ def exposition() -> bytes:
     return generate_latest(registry)
 
 
-def serve(port: int) -> None:
-    """Serve this process's metrics on a port of its own; 0 serves nothing."""
-    if port:
-        start_http_server(port)
+def serve(port: int) -> WSGIServer | None:
+    """Serve this process's metrics on a port of its own, from a thread; 0 serves nothing."""
+    return start_http_server(port)[0] if port else None

@@ -20,6 +20,9 @@ from maskwatch.errors import SettingsError
 PREFIX = "MASKWATCH_"
 FILE_VARIABLE = "MASKWATCH_SETTINGS"
 DEFAULT_FILE = Path("maskwatch.toml")
+PROJECT = Path(__file__).resolve().parents[1]
+"""The clone, or the image's folder, that this runs from."""
+
 _NOT_SETTINGS = (FILE_VARIABLE,)
 
 
@@ -29,7 +32,7 @@ def user_data_dir() -> Path:
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class KafkaSettings(_Group):
@@ -100,7 +103,7 @@ class CaptureSettings(_Group):
 class DetectorSettings(_Group):
     """The detector workers."""
 
-    model: str = Field("data/models/default", description="folder of the model: model.json and the files it names")
+    model: Path = Field(PROJECT / "data/models/default", description="folder of model.json and the files it names")
     runtime: Literal["openvino", "onnxruntime"] = Field("openvino", description="what runs the model")
     providers: tuple[str, ...] = Field(
         ("CPUExecutionProvider",),
@@ -112,7 +115,7 @@ class DetectorSettings(_Group):
     threads: int = Field(2, ge=1, le=64, description="inference threads, each with a request of its own")
     score: float = Field(0.4, gt=0, lt=1, description="faces under this score are not reported")
     age_budget_s: float = Field(
-        0.5, gt=0, description="live frames older than this are skipped, counted from the append"
+        1.0, gt=0, description="live frames older than this are skipped, counted from the append"
     )
     seek_after_s: float = Field(2.0, gt=0, description="behind by more than this, a partition is read on from its end")
     batch: int = Field(16, ge=1, le=256, description="frames of a batch at most")
@@ -148,7 +151,7 @@ class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore", validate_default=True
     )
 
     data_dir: Path = Field(default_factory=user_data_dir, description="where the embedded stack keeps its state")

@@ -5,13 +5,20 @@ share of the disk that topics may fill, so that a full disk never stops the brok
 """
 
 import asyncio
+import contextlib
+import json
 import math
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Any
 
+import click
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, TopicAlreadyExistsError, for_code
 
 from maskwatch.errors import BrokerError
 from maskwatch.kafka import connection_options
@@ -20,6 +27,8 @@ from maskwatch.settings import Settings
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+POLL_S = 0.05
+GROUPS_TIMEOUT_S = 5.0
 
 
 class Name(StrEnum):
@@ -51,6 +60,13 @@ class Topic(msgspec.Struct, frozen=True):
     segment_ms: int | None = None
     append_time: bool = False
     compression: str | None = None
+
+    def kept(self) -> str:
+        """Say in words for how long records are kept."""
+        if self.compacted:
+            return "newest per key"
+        unit, name = next((unit, name) for unit, name in ((DAY, "d"), (MINUTE, "min")) if self.retention_ms >= unit)
+        return f"{self.retention_ms // unit} {name}{', byte cap' if self.disk_share else ''}"
 
     def config(self, disk_bytes: int) -> dict[str, str]:
         """Return the topic's configuration in Kafka's words.
@@ -113,7 +129,7 @@ class State(msgspec.Struct, frozen=True):
     partitions: int
 
 
-async def ensure(settings: Settings, disk_bytes: int) -> list[str]:
+async def ensure(settings: Settings, disk_bytes: int, topics: Sequence[Topic] = TOPICS) -> list[str]:
     """Create the topics that are missing.
 
     Parameters
@@ -122,6 +138,8 @@ async def ensure(settings: Settings, disk_bytes: int) -> list[str]:
         Names the cluster, the prefix and the replication.
     disk_bytes
         What all topics together may fill, in bytes.
+    topics
+        Which of them; all without it.
 
     Returns
     -------
@@ -134,38 +152,31 @@ async def ensure(settings: Settings, disk_bytes: int) -> list[str]:
         If the broker cannot be reached, refuses, or has a topic with another number of partitions.
     """
     prefix = settings.kafka.topic_prefix
-    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(settings.kafka.timeout_s * 1000))
-    try:
-        async with asyncio.timeout(settings.kafka.timeout_s * 3):
-            await admin.start()
-            try:
-                missing = await _missing(admin, prefix)
-                if missing and not settings.kafka.create_topics:
-                    raise BrokerError(
-                        f"topics are missing on {settings.bootstrap_servers}: {', '.join(t.name for t in missing)}"
-                        "; create them (maskwatch topics --create) or set kafka.create_topics"
-                    )
-                if missing:
-                    await _create(admin, missing, settings, disk_bytes)
-                return [f"{prefix}{topic.name}" for topic in missing]
-            finally:
-                await admin.close()
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerError(f"topics cannot be prepared on {settings.bootstrap_servers}: {error!r}") from error
+    async with _admin(settings) as admin:
+        missing = await _missing(admin, prefix, topics)
+        if missing and not settings.kafka.create_topics:
+            raise BrokerError(
+                f"topics are missing on {settings.bootstrap_servers}: {', '.join(t.name for t in missing)}"
+                "; create them (maskwatch topics --create) or set kafka.create_topics"
+            )
+        if missing:
+            await _create(admin, missing, settings, disk_bytes)
+            await _await_groups(admin, prefix)
+        return [f"{prefix}{topic.name}" for topic in missing]
 
 
-async def _missing(admin: AIOKafkaAdminClient, prefix: str) -> list[Topic]:
+async def _missing(admin: AIOKafkaAdminClient, prefix: str, wanted: Sequence[Topic]) -> list[Topic]:
     present = set(await admin.list_topics())
-    described = await admin.describe_topics([f"{prefix}{t.name}" for t in TOPICS if f"{prefix}{t.name}" in present])
+    described = await admin.describe_topics([f"{prefix}{t.name}" for t in wanted if f"{prefix}{t.name}" in present])
     partitions = {entry["topic"]: len(entry["partitions"]) for entry in described}
-    for topic in TOPICS:
+    for topic in wanted:
         found = partitions.get(f"{prefix}{topic.name}")
         if found is not None and found != topic.partitions:
             raise BrokerError(
                 f"topic {prefix}{topic.name} has {found} partitions, expected {topic.partitions}: partition counts are "
                 "for life; use another kafka.topic_prefix, or delete the topic if nothing in it is needed"
             )
-    return [topic for topic in TOPICS if f"{prefix}{topic.name}" not in partitions]
+    return [topic for topic in wanted if f"{prefix}{topic.name}" not in partitions]
 
 
 async def _create(admin: AIOKafkaAdminClient, missing: list[Topic], settings: Settings, disk_bytes: int) -> None:
@@ -187,6 +198,110 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[Topic], settings: Se
             raise BrokerError(f"topic {name} cannot be created: {for_code(code).__name__} {message}")
 
 
+async def _await_groups(admin: AIOKafkaAdminClient, prefix: str) -> None:
+    # The first consumer of a new cluster would be told to come back, and its log would say so as an error.
+    with contextlib.suppress(KafkaError, TimeoutError):
+        async with asyncio.timeout(GROUPS_TIMEOUT_S):
+            while True:
+                try:
+                    await admin.find_coordinator(f"{prefix}live")
+                except GroupCoordinatorNotAvailableError:
+                    await asyncio.sleep(POLL_S)
+                else:
+                    return
+
+
+def disk_budget(settings: Settings) -> int:
+    """Return what topics may fill of the disk below the data folder, in bytes."""
+    folder = settings.data_dir
+    while not folder.exists():
+        folder = folder.parent
+    return int(shutil.disk_usage(folder).free * settings.kafka.disk_share)
+
+
+async def states(settings: Settings) -> list[State]:
+    """Read which of our topics the broker has.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be reached.
+    """
+    prefix = settings.kafka.topic_prefix
+    async with _admin(settings) as admin:
+        present = set(await admin.list_topics())
+        ours = [f"{prefix}{topic.name}" for topic in TOPICS if f"{prefix}{topic.name}" in present]
+        return [State(entry["topic"], len(entry["partitions"])) for entry in await admin.describe_topics(ours)]
+
+
+def show(settings: Settings, *, create: bool, as_json: bool) -> None:
+    """Print every topic of the contract, and whether the broker has it.
+
+    Parameters
+    ----------
+    settings
+        Names the cluster and the prefix.
+    create
+        Create what is missing first.
+    as_json
+        Print JSON, for scripts.
+
+    Raises
+    ------
+    BrokerError
+        If topics are to be created and cannot be. Listing needs no broker: without one nobody knows what it has.
+    """
+    if create:
+        created = asyncio.run(ensure(settings, disk_budget(settings)))
+        click.echo(f"created {', '.join(created)}" if created else "nothing was missing", err=True)
+    try:
+        found = {state.name: state.partitions for state in asyncio.run(states(settings))}
+    except BrokerError as error:
+        click.echo(f"maskwatch: {error}", err=True)
+        found = None
+    rows = [_row(topic, settings.kafka.topic_prefix, found) for topic in TOPICS]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    cells = [tuple(_HEADINGS), *(tuple(str(row[heading]) for heading in _HEADINGS) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line, row in enumerate(cells):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.echo(text if line else click.style(text, dim=True))
+
+
+_HEADINGS = ("topic", "key", "partitions", "kept", "present", "about")
+
+
+def _row(topic: Topic, prefix: str, found: Mapping[str, int] | None) -> dict[str, Any]:
+    name = f"{prefix}{topic.name}"
+    return {
+        "topic": name,
+        "key": topic.key,
+        "partitions": topic.partitions,
+        "kept": topic.kept(),
+        "present": "unknown" if found is None else "yes" if name in found else "missing",
+        "about": topic.about,
+    }
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(settings.kafka.timeout_s * 1000))
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s * 3):
+            await admin.start()
+            try:
+                yield admin
+            finally:
+                await admin.close()
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise BrokerError(
+            f"Kafka at {settings.bootstrap_servers} does not answer ({error.__class__.__name__}); "
+            "«maskwatch doctor» tells what is reachable"
+        ) from error
+
+
 async def configuration(settings: Settings, name: Name) -> dict[str, str]:
     """Read a topic's effective configuration from the broker.
 
@@ -195,15 +310,7 @@ async def configuration(settings: Settings, name: Name) -> dict[str, str]:
     BrokerError
         If the broker cannot be reached.
     """
-    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(settings.kafka.timeout_s * 1000))
-    try:
-        async with asyncio.timeout(settings.kafka.timeout_s * 2):
-            await admin.start()
-            try:
-                resource = ConfigResource(ConfigResourceType.TOPIC, f"{settings.kafka.topic_prefix}{name}")
-                answers = await admin.describe_configs([resource])
-                return {entry[0]: entry[1] for answer in answers for entry in answer.resources[0][4]}
-            finally:
-                await admin.close()
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerError(f"{settings.bootstrap_servers} does not answer: {error!r}") from error
+    async with _admin(settings) as admin:
+        resource = ConfigResource(ConfigResourceType.TOPIC, f"{settings.kafka.topic_prefix}{name}")
+        answers = await admin.describe_configs([resource])
+        return {entry[0]: entry[1] for answer in answers for entry in answer.resources[0][4]}

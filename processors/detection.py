@@ -12,7 +12,6 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -92,7 +91,7 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _ready_detector(settings: Settings) -> Detector:
-    detector = Detector(Path(settings.detector.model), settings.detector)
+    detector = Detector(settings.detector.model, settings.detector)
     detector.check_golden("wide")
     return detector
 

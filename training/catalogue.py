@@ -6,24 +6,18 @@ annotation by stem, because the ``<filename>`` of the public face-mask set names
 """
 
 from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree as ET
 
 import cv2
 import msgspec
 
-from maskwatch.messages import CLASSES, Box
+from maskwatch.messages import CLASSES, Label, MarkedFace
 from training.errors import CatalogueError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 SMALLEST_SIDE = 2.0
 """Boxes with a side under this many pixels after clipping are refused: no detector can learn from them."""
-
-
-class Face(msgspec.Struct, frozen=True):
-    """One marked face: its class and its box in 0..1 of the picture."""
-
-    label: str
-    box: Box
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -33,7 +27,7 @@ class Picture(msgspec.Struct, frozen=True):
     source: str
     width: int
     height: int
-    faces: tuple[Face, ...]
+    faces: tuple[MarkedFace, ...]
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -43,7 +37,7 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
 
 
-def _faces(annotation: Path, width: int, height: int, refused: list[Refusal]) -> tuple[Face, ...]:
+def _faces(annotation: Path, width: int, height: int, refused: list[Refusal]) -> tuple[MarkedFace, ...]:
     try:
         root = ET.parse(annotation).getroot()  # noqa: S314  # local training data named by the operator
     except ET.ParseError as error:
@@ -52,7 +46,7 @@ def _faces(annotation: Path, width: int, height: int, refused: list[Refusal]) ->
     declared = (int(root.findtext("size/width", "0")), int(root.findtext("size/height", "0")))
     # Photographs may have been scaled after they were annotated: boxes are in the annotation's own pixels.
     scale_width, scale_height = (declared[0] or width, declared[1] or height)
-    faces: list[Face] = []
+    faces: list[MarkedFace] = []
     for item in root.iter("object"):
         label = item.findtext("name", "")
         if label not in CLASSES:
@@ -70,7 +64,9 @@ def _faces(annotation: Path, width: int, height: int, refused: list[Refusal]) ->
         if not (x2 - x1 >= SMALLEST_SIDE and y2 - y1 >= SMALLEST_SIDE):
             refused.append(Refusal(annotation, f"box {x1:g},{y1:g},{x2:g},{y2:g} is empty once clipped to the picture"))
             continue
-        faces.append(Face(label, (x1 / scale_width, y1 / scale_height, x2 / scale_width, y2 / scale_height)))
+        faces.append(
+            MarkedFace(cast("Label", label), (x1 / scale_width, y1 / scale_height, x2 / scale_width, y2 / scale_height))
+        )
     return tuple(faces)
 
 

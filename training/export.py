@@ -140,7 +140,7 @@ def quantise(graph: Path, entries: list[Entry], target: Path) -> None:
     def calibration() -> Iterator[NDArray[np.uint8]]:
         for number, entry in enumerate(entries[::step][:CALIBRATION_PICTURES]):
             shape = SHAPES["wide" if number % 2 else "square"]
-            pixels, *_ = pictures.decode(_as_jpeg(Path(entry.path)), shape, MAX_PIXELS)
+            pixels, *_ = pictures.decode(as_jpeg(Path(entry.path)), shape, MAX_PIXELS)
             yield pixels[None]
 
     model = openvino.Core().read_model(graph)
@@ -161,7 +161,8 @@ def quantise(graph: Path, entries: list[Entry], target: Path) -> None:
     openvino.save_model(quantised, target, compress_to_fp16=True)
 
 
-def _as_jpeg(path: Path) -> bytes:
+def as_jpeg(path: Path) -> bytes:
+    """Return a picture's bytes as a worker would get them: a JPEG as it is, anything else encoded at quality 95."""
     if path.suffix.lower() in {".jpg", ".jpeg"}:
         return path.read_bytes()
     image = cv2.imread(str(path))

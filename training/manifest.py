@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from training.catalogue import Face, Picture
+from maskwatch.messages import MarkedFace
+from training.catalogue import Picture
 from training.errors import ManifestError
 
 NEAR_DUPLICATE_BITS = 6
@@ -34,7 +35,7 @@ class Entry(msgspec.Struct, frozen=True):
     height: int
     group: str
     part: str
-    faces: tuple[Face, ...]
+    faces: tuple[MarkedFace, ...]
 
 
 class Manifest(msgspec.Struct, frozen=True):

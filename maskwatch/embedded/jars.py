@@ -23,7 +23,7 @@ from maskwatch.errors import StackError
 
 KAFKA_VERSION = "4.2.0"
 CONNECTIONS = 4
-TIMEOUT_S = 30
+TIMEOUT_S = 10
 
 Advance = Callable[[int], None]
 """Takes the bytes that have come since the last call, from any thread."""

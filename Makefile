@@ -1,0 +1,71 @@
+# Maskwatch: «make up» runs it, «make test» tests it. Everything is installed into .venv, nothing outside it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes --progress-bar on
+MASKWATCH := $(BIN)/maskwatch
+# What the newest lock was made for; bump when the packages change much.
+BASE_MB := 182
+DEV_MB := 330
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint train lock clean
+
+help: ## Print this
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(VENV)/.base ## Run everything on this machine (CAMERA=webcam:0 for your own camera)
+	@exec $(MASKWATCH) up $(foreach camera,$(CAMERA),--camera $(camera))
+
+test: $(VENV)/.dev ## Lint, types, import rules and all tests with coverage (TRAIN=1 adds training's, 3 GB)
+	@$(if $(TRAIN),$(MAKE) --no-print-directory $(VENV)/.train,:)
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+lint: $(VENV)/.dev ## Ruff, mypy and import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+train: $(VENV)/.train ## Train the model again (needs photographs; see docs/training.md)
+	$(BIN)/python -m training $(TRAIN_ARGS)
+
+lock: ## Resolve the pinned packages anew (needs uv)
+	for extras in "train:--extra dev --extra train" "dev:--extra dev -c requirements/train.txt" "base:-c requirements/train.txt"; do \
+	  uv pip compile -q pyproject.toml requirements/build.in --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+	    --generate-hashes $${extras#*:} -o requirements/$${extras%%:*}.txt; done
+
+clean: ## Remove what was built; recordings and models of «make up» stay
+	rm -rf $(VENV) build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Maskwatch needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "venv is missing: apt install python3-venv"; exit 1; }
+
+$(VENV)/.base: requirements/base.txt pyproject.toml | $(VENV)/bin/python
+	@test -e $@ || echo "Maskwatch · first start: about $(BASE_MB) MB of packages, 42 MB of Kafka, then nothing is fetched again"
+	@$(PIP) -q -r requirements/base.txt
+	@$(MAKE) --no-print-directory $(VENV)/.self
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	@test -e $@ || echo "Maskwatch · packages for development: about $(DEV_MB) MB"
+	@$(PIP) -q -r requirements/dev.txt
+	@$(MAKE) --no-print-directory $(VENV)/.self
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.train: requirements/train.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Maskwatch · packages for training: about 3 GB, most of it torch"
+	@$(PIP) -q -r requirements/train.txt
+	@$(MAKE) --no-print-directory $(VENV)/.self
+	@touch $@ $(VENV)/.dev $(VENV)/.base
+
+.PHONY: $(VENV)/.self
+# The project runs from its clone: a path file is all that an editable install is.
+$(VENV)/.self:
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e . 

@@ -1,0 +1,366 @@
+"""`maskwatch up`: everything on this machine, from the first download to the first picture with boxes.
+
+What is embedded and what is the user's own is decided by two settings alone (`kafka.bootstrap_servers`,
+`valkey.url`). The stores start first, then every stage at once; what takes long is what the screen tells. From then on
+the supervisor keeps everything up until a signal ends it.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from maskwatch import __version__
+from maskwatch.embedded import jars, valkey
+from maskwatch.embedded.broker import Broker
+from maskwatch.embedded.ground import check_ports, only_instance
+from maskwatch.embedded.screen import Screen, megabytes
+from maskwatch.embedded.supervisor import Child, Supervisor, end_leftovers, tethered
+from maskwatch.errors import SettingsError, StackError
+from maskwatch.settings import Settings
+
+STORE_RANK, STAGE_RANK, CAMERA_RANK = 1, 2, 3
+PICTURE_TIMEOUT_S = 30
+PICTURE_POLL_S = 0.1
+ARCHIVE_DELAY_S = 20
+
+_T = TypeVar("_T")
+
+# One big block is taken from the system and given back, so that a worker's memory does not creep up.
+_DETECTOR_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_MMAP_THRESHOLD_": str(2**29)}
+
+
+def up(settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | None = None) -> int:
+    """Run everything until a signal.
+
+    Parameters
+    ----------
+    settings
+        The whole tree. The stages read theirs from the same variables and the same file as this process did.
+    sources
+        Cameras to show; without any, and without a file, those that are wished for, else the demo scene.
+    cameras_file
+        A ``cameras.toml``.
+
+    Returns
+    -------
+    int
+        Exit code: 0 after a signal.
+
+    Raises
+    ------
+    StackError
+        If something that all else needs cannot be fetched or started; what was started has ended.
+    AlreadyRunningError
+        If another process runs on this data folder.
+    SettingsError
+        If both sources and a file are given.
+    """
+    if sources and cameras_file:
+        raise SettingsError("give --camera or --cameras, not both; a cameras.toml may name any source")
+    screen = Screen(Console(highlight=False), everything=settings.logs.level == "debug")
+    with only_instance(settings.data_dir / "run", address(settings)):
+        return asyncio.run(_run(_Stack(settings, camera_arguments(settings, sources, cameras_file), screen)))
+
+
+def address(settings: Settings) -> str:
+    """Return where a browser on this machine finds the console."""
+    host = settings.api.host if settings.api.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104  # compared
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.api.port}"
+
+
+def camera_arguments(settings: Settings, sources: Sequence[str], cameras_file: Path | None) -> list[str]:
+    """Return what `maskwatch camera` is to be told; many sources are written into a file for it."""
+    if cameras_file is not None:
+        return ["--file", str(cameras_file.resolve())]
+    if len(sources) == 1:
+        return [sources[0]]
+    if not sources:
+        return ["--or-demo"]
+    rows = [str(Path(source).resolve()) if Path(source).exists() else source for source in sources]
+    file = settings.data_dir / "run" / "cameras.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # A JSON string is a TOML string.
+    file.write_text("".join(f"[[camera]]\nsource = {json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return ["--file", str(file)]
+
+
+async def _run(stack: "_Stack") -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def signalled() -> None:
+        if stop.is_set():
+            stack.hurry()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, signalled)
+    starting = asyncio.create_task(stack.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        await stopping
+        stack.screen.line("")
+        stack.screen.line("stopping; a second Ctrl-C does not wait")
+    finally:
+        began = time.monotonic()
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
+        await stack.stop()
+    stack.screen.line(f"stopped in {time.monotonic() - began:.0f} s; nothing recorded is lost")
+    return 0
+
+
+class _Stack:
+    """Everything that `up` starts, in the order in which it can be started."""
+
+    def __init__(self, settings: Settings, camera: Sequence[str], screen: Screen) -> None:
+        self.screen = screen
+        self._settings = settings
+        self._camera = tuple(camera)
+        self._run_dir = settings.data_dir / "run"
+        self._metrics_dir = self._run_dir / "metrics"
+        self._supervisor = Supervisor(self._run_dir, settings.data_dir / "logs", screen, self._forget)
+        self._stopped = threading.Event()
+        self._once_s = 0.0
+        self._archiving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start everything, and tell how it went.
+
+        Raises
+        ------
+        StackError
+            If a store or the API does not start.
+        """
+        settings = self._settings
+        began = time.monotonic()
+        broker = None if settings.kafka.bootstrap_servers else Broker.of(settings)
+        lacking = jars.missing(broker.own_jars) if broker and not broker.jars else []
+        self._say_title(sum(jar.bytes for jar in lacking))
+        self._prepare_folders()
+        # 1. The stores, both at once: nothing works without them.
+        stores = [self._start_kafka(broker, lacking)] if broker else []
+        if not settings.valkey.url.get_secret_value():
+            stores.append(self._start_valkey())
+        await _all_of(stores)
+        # 2. The topics, before anybody subscribes.
+        await self._prepare_topics()
+        # 3. The stages, all at once: each waits for nothing but the stores.
+        up = await _all_of([self._start_stage(child) for child in self._stages()])
+        # 4. What it is all for.
+        seen = all(up) and await self._await_picture()
+        self._say_ready(time.monotonic() - began, seen=seen)
+        if broker and not broker.archive.is_file():
+            self._archiving = asyncio.create_task(self._archive(broker))
+
+    async def stop(self) -> None:
+        """End everything."""
+        self._stopped.set()
+        if self._archiving is not None:
+            self._archiving.cancel()
+            await asyncio.gather(self._archiving, return_exceptions=True)
+        await self._supervisor.stop()
+
+    def hurry(self) -> None:
+        """Kill what has not ended yet."""
+        self._supervisor.kill()
+
+    def _say_title(self, missing_bytes: int) -> None:
+        first = f" · first start: {megabytes(missing_bytes)} of Kafka, then nothing is fetched again"
+        self.screen.line(f"Maskwatch {__version__}{first if missing_bytes else ''}", "bold")
+
+    def _prepare_folders(self) -> None:
+        if left := end_leftovers(self._run_dir):
+            self.screen.line(f"  ended what an earlier run had left: {', '.join(left)}")
+        settings = self._settings
+        wanted = {"api.port": settings.api.port}
+        if not settings.kafka.bootstrap_servers:
+            wanted["kafka.port"] = settings.kafka.port
+        if not settings.valkey.url.get_secret_value():
+            wanted["valkey.port"] = settings.valkey.port
+        check_ports(wanted)
+        shutil.rmtree(self._metrics_dir, ignore_errors=True)
+        self._metrics_dir.mkdir(parents=True)
+
+    async def _start_kafka(self, broker: Broker, lacking: Sequence[jars.Jar]) -> None:
+        began = time.monotonic()
+        if lacking:  # 1. What happens once.
+            with self.screen.fetching(f"Apache Kafka {jars.KAFKA_VERSION}", sum(jar.bytes for jar in lacking)) as bar:
+                await asyncio.to_thread(jars.fetch, broker.own_jars, self._interruptible(bar))
+        with self.screen.waiting("Apache Kafka"):
+            classpath = await asyncio.to_thread(broker.classpath)
+            if not broker.formatted:
+                await asyncio.to_thread(broker.format, classpath)
+                self._once_s = time.monotonic() - began
+            # 2. What happens every time.
+            command = tuple(await asyncio.to_thread(broker.command, classpath))
+            await self._supervisor.start(
+                Child(
+                    name="kafka",
+                    command=command,
+                    rank=STORE_RANK,
+                    port=broker.port,
+                    # After a power cut it reads everything through again.
+                    start_timeout_s=180,
+                    stop_timeout_s=5,
+                )
+            )
+        kept = f"checked, kept in {_short(broker.own_jars)}" if lacking else ""
+        self.screen.done(f"Apache Kafka {_kafka_version(classpath)}", kept, time.monotonic() - began)
+
+    def _interruptible(self, advance: Callable[[int], None]) -> Callable[[int], None]:
+        def checked(count: int) -> None:
+            # The threads that fetch cannot be cancelled from outside.
+            if self._stopped.is_set():
+                raise StackError("stopped while fetching")
+            advance(count)
+
+        return checked
+
+    async def _start_valkey(self) -> None:
+        port = self._settings.valkey.port
+        command = tuple(valkey.command(port))
+        with self.screen.waiting("Valkey"):
+            await self._supervisor.start(Child(name="valkey", command=command, rank=STORE_RANK, port=port))
+
+    async def _prepare_topics(self) -> None:
+        # Imported while the broker starts, which is when there is time.
+        from maskwatch import topics  # noqa: PLC0415
+
+        kafka = self._settings.kafka
+        with self.screen.waiting("topics"):
+            created = await topics.ensure(self._settings, topics.disk_budget(self._settings))
+        store = "your Valkey" if self._settings.valkey.url.get_secret_value() else f"Valkey {valkey.version()}"
+        where = f" on {kafka.bootstrap_servers}" if kafka.bootstrap_servers else ""
+        count = f"{len(topics.TOPICS)} topics{where}"
+        self.screen.done(f"{store} · {count}", f"{len(created)} of them new" if created else "")
+
+    def _stages(self) -> Iterator[Child]:
+        env = {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics_dir), "MASKWATCH_LOGS__FORMAT": "json"}
+        this = (sys.executable, "-m", "maskwatch")
+        # The slowest to be ready comes first.
+        yield Child(name="detector", command=(*this, "detector"), rank=STAGE_RANK, env=env | _DETECTOR_MALLOC)
+        yield Child(
+            name="camera", command=(*this, "camera", *self._camera), rank=CAMERA_RANK, env=env, stop_timeout_s=3
+        )
+        yield Child(name="api", command=(*this, "api"), rank=STAGE_RANK, env=env)
+        yield Child(name="live", command=(*this, "live"), rank=STAGE_RANK, env=env)
+
+    async def _start_stage(self, child: Child) -> bool:
+        began = time.monotonic()
+        try:
+            with self.screen.waiting(child.name):
+                status = await self._supervisor.start(child)
+        except StackError as error:
+            if child.name == "api":
+                raise
+            self.screen.failed(child.name, str(error))
+            return False
+        if child.name == "camera":
+            name, _, detail = status.partition("» ")
+            self.screen.done(f"{name}»" if detail else name, f"{detail}{webcam_hint(self._camera, webcams())}")
+        elif child.name == "detector":
+            self.screen.done(child.name, status, time.monotonic() - began)
+        return True
+
+    async def _await_picture(self) -> bool:
+        from redis.asyncio import Redis  # noqa: PLC0415  # slow to import, and there is time only now
+        from redis.exceptions import RedisError  # noqa: PLC0415
+
+        timeout_s = self._settings.valkey.timeout_s
+        store = Redis.from_url(self._settings.valkey_url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+        with self.screen.waiting("first picture"), contextlib.suppress(TimeoutError, RedisError, OSError):
+            async with store, asyncio.timeout(PICTURE_TIMEOUT_S):
+                while True:
+                    async for _ in store.scan_iter(match="live:*", count=1000):
+                        return True
+                    await asyncio.sleep(PICTURE_POLL_S)
+        return False
+
+    def _say_ready(self, took: float, *, seen: bool) -> None:
+        settings = self._settings
+        again = f" (next time about {took - self._once_s:.0f} s)" if self._once_s >= 1 else ""
+        if seen:
+            self.screen.line(f"ready in {took:.1f} s{again}", "bold green")
+        else:
+            self.screen.line(f"up after {took:.1f} s, but no picture yet: «maskwatch doctor» tells why", "bold yellow")
+        prefix = settings.kafka.topic_prefix
+        self.screen.line(f"  open   {address(settings)}")
+        self.screen.line(
+            f"  kafka  {settings.bootstrap_servers}      {prefix}frames.live.v1 · {prefix}detections.v1 · …"
+            " («maskwatch topics»)"
+        )
+        self.screen.line(f"  logs   {_short(settings.data_dir / 'logs')}")
+        self.screen.line("Ctrl-C stops everything; nothing recorded is lost.")
+
+    async def _archive(self, broker: Broker) -> None:
+        # Not before the first minute's work is done, and only with what time is left over.
+        await asyncio.sleep(ARCHIVE_DELAY_S)
+        command = ("nice", "-n", "19", *broker.archive_command(broker.classpath()))
+        process = await asyncio.create_subprocess_exec(
+            *tethered(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            if await process.wait() == 0:
+                broker.keep_archive()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    def _forget(self, pid: int) -> None:
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415  # only when something ends
+
+        mark_process_dead(pid, str(self._metrics_dir))  # type: ignore[no-untyped-call]
+
+
+async def _all_of(work: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except* StackError as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def webcams(devices: Path = Path("/dev")) -> list[int]:
+    """Return the numbers of the webcams that Linux shows; elsewhere none can be told without opening them."""
+    return sorted(int(found[1]) for path in devices.glob("video*") if (found := re.search(r"(\d+)$", path.name)))
+
+
+def webcam_hint(camera: Sequence[str], found: Sequence[int]) -> str:
+    """Tell of a webcam that is there and not in use.
+
+    Examples
+    --------
+    >>> webcam_hint(["--or-demo"], [0, 1]).strip()
+    '(found a webcam: add it with «maskwatch camera webcam:0»)'
+    """
+    if not found or any(argument.startswith("webcam:") for argument in camera):
+        return ""
+    return f"      (found a webcam: add it with «maskwatch camera webcam:{found[0]}»)"
+
+
+def _kafka_version(classpath: str) -> str:
+    found = re.search(r"kafka-clients-([\w.-]+)\.jar", classpath)
+    return found[1] if found else "of your own"
+
+
+def _short(path: Path) -> str:
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)

@@ -1,0 +1,1 @@
+"""Draw people: the brush, and what it paints (faces, hair, masks, clothes)."""

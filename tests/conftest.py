@@ -1,0 +1,90 @@
+"""What every test may ask for: a real Kafka, a real Valkey, settings that name them, and topics.
+
+- ``kafka``: the session's broker (do not kill it); ``.bootstrap_servers``, ``.settings(**groups)``.
+- ``own_broker``: one for this test alone: ``.kill()``, ``.start()``, and what ``kafka`` has.
+- ``valkey``: one for this test alone: ``.url``, ``.kill()``, ``.start()``.
+- ``settings``: settings on ``kafka`` with a topic prefix of this test's own; more with
+  ``kafka.settings(valkey={"url": valkey.url})``.
+- ``create_topics``: ``await create_topics(settings, Name.CAMERAS, …)``; without names, all of them. They are deleted
+  at the end. ``topics_ready``: all topics of ``settings``. Few topics are quicker than all.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from maskwatch import topics
+from maskwatch.errors import StackError
+from maskwatch.kafka import connection_options
+from maskwatch.settings import Settings
+from tests.support import stack
+from tests.support.stack import CreateTopics, Kafka, Valkey
+
+DISK_BYTES = 2**30
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    home = tmp_path_factory.mktemp("kafka")
+    yield from _running_kafka(home)
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Kafka]:
+    yield from _running_kafka(tmp_path)
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    service = stack.valkey_service(tmp_path)
+    service.start()
+    try:
+        yield Valkey(service)
+    finally:
+        service.stop()
+
+
+@pytest.fixture
+def settings(kafka: Kafka) -> Settings:
+    return kafka.settings()
+
+
+@pytest.fixture
+async def create_topics() -> AsyncIterator[CreateTopics]:
+    created: list[tuple[Settings, list[str]]] = []
+
+    async def create(settings: Settings, *names: topics.Name) -> None:
+        chosen = [topic for topic in topics.TOPICS if not names or topic.name in names]
+        created.append((settings, await topics.ensure(settings, DISK_BYTES, chosen)))
+
+    yield create
+    for where, names in created:
+        admin = AIOKafkaAdminClient(**connection_options(where))
+        await admin.start()
+        try:
+            await admin.delete_topics(names)
+        finally:
+            await admin.close()
+
+
+@pytest.fixture
+async def topics_ready(settings: Settings, create_topics: CreateTopics) -> Settings:
+    await create_topics(settings)
+    return settings
+
+
+def _running_kafka(home: Path) -> Iterator[Kafka]:
+    try:
+        service = stack.kafka_service(home)
+    except StackError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no Kafka on this machine: {error}")
+    service.start()
+    try:
+        yield Kafka(service, home)
+    finally:
+        service.stop()

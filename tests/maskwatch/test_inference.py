@@ -1,0 +1,171 @@
+import asyncio
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskwatch.errors import ModelError
+from maskwatch.inference import (
+    Calibration,
+    Detected,
+    Detector,
+    Refused,
+    check_file,
+    iou,
+    read_card,
+    read_rows,
+    same_faces,
+)
+from maskwatch.messages import DetectedFace
+from maskwatch.pictures import letterbox
+from maskwatch.settings import DetectorSettings, Settings
+
+MODEL = Settings().detector.model
+GOLDEN = (MODEL / read_card(MODEL).golden.path).read_bytes()
+VARIANTS = [
+    DetectorSettings(precision="int8"),
+    DetectorSettings(precision="fp32"),
+    DetectorSettings(runtime="onnxruntime"),
+]
+
+
+@pytest.fixture(params=VARIANTS, ids=["openvino-int8", "openvino-fp32", "onnxruntime"])
+def detector(request: pytest.FixtureRequest) -> Detector:
+    return Detector(MODEL, request.param)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(MODEL, tmp_path / "model"))
+
+
+def test_every_runtime_sees_on_the_golden_picture_what_the_export_saw(detector: Detector) -> None:
+    detector.check_golden("wide")
+    detector.check_golden("square")
+
+
+async def test_outcomes_come_in_order_and_a_bad_picture_harms_no_neighbour(detector: Detector) -> None:
+    outcomes = await detector.detect([GOLDEN, b"", GOLDEN, GOLDEN[:3000], GOLDEN], "wide")
+    good = [outcome for outcome in outcomes if isinstance(outcome, Detected)]
+    assert [isinstance(outcome, Refused) for outcome in outcomes] == [False, True, False, True, False]
+    assert good[0] == good[1] == good[2]
+    assert good[0].faces
+
+
+async def test_many_callers_at_once_get_their_own_answers(detector: Detector) -> None:
+    answers = await asyncio.gather(*(detector.detect([GOLDEN] * n, "wide") for n in (1, 3, 2)))
+    assert [len(answer) for answer in answers] == [1, 3, 2]
+    assert len({outcome for answer in answers for outcome in answer}) == 1
+
+
+def test_calibration_says_how_many_cameras(detector: Detector) -> None:
+    measured = detector.calibrate(0.2)
+    assert measured.frames_per_second > 0
+    said = Calibration(41.3, "int8", "openvino").sentence()
+    assert said == "INT8 · 41 frames/s on this machine: room for 8 cameras at 5 frames/s"
+    assert "room for 1 camera at" in Calibration(9.9, "fp32", "openvino").sentence()
+
+
+def test_precision_follows_the_setting_and_the_runtime() -> None:
+    assert Detector(MODEL, DetectorSettings(precision="int8")).precision == "int8"
+    assert Detector(MODEL, DetectorSettings(precision="fp32")).precision == "fp32"
+    assert Detector(MODEL, DetectorSettings(runtime="onnxruntime", precision="int8")).precision == "fp32"
+    auto = Detector(MODEL, DetectorSettings())
+    assert auto.ref.sha256 == auto.card.files[auto.precision].sha256
+
+
+def test_an_altered_file_is_refused_before_it_is_loaded(copy: Path) -> None:
+    weights = copy / "model-int8.bin"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    with pytest.raises(ModelError, match=r"model-int8\.bin was altered"):
+        Detector(copy, DetectorSettings(precision="int8"))
+
+
+def test_a_missing_file_is_named(copy: Path) -> None:
+    (copy / "model.onnx").unlink()
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be read"):
+        Detector(copy, DetectorSettings(precision="fp32"))
+
+
+def test_bytes_that_the_runtime_refuses_are_said_so(copy: Path) -> None:
+    (copy / "model.onnx").write_bytes(b"no graph")
+    card = json.loads((copy / "model.json").read_text())
+    card["files"]["fp32"]["sha256"] = hashlib.sha256(b"no graph").hexdigest()
+    (copy / "model.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="cannot be loaded by openvino"):
+        Detector(copy, DetectorSettings(precision="fp32")).load("wide")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda card: card.pop("classes"), "does not describe a model"),
+        (lambda card: card.update(classes=["mask", "no-mask"]), "expected"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(copy: Path, change: object, says: str) -> None:
+    card = json.loads((copy / "model.json").read_text())
+    assert callable(change)
+    change(card)
+    (copy / "model.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=says):
+        read_card(copy)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"set detector\.model"):
+        read_card(tmp_path)
+
+
+def test_a_wrong_answer_on_the_golden_picture_is_refused(copy: Path) -> None:
+    card = json.loads((copy / "model.json").read_text())
+    for face in card["golden"]["faces"]["wide"]:
+        face["label"] = "mask_weared_incorrect" if face["label"] != "mask_weared_incorrect" else "with_mask"
+    (copy / "model.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="answers wrongly on its golden picture"):
+        Detector(copy, DetectorSettings()).check_golden("wide")
+
+
+def test_a_provider_that_is_not_there_is_named() -> None:
+    settings = DetectorSettings(runtime="onnxruntime", providers=("TensorrtExecutionProvider", "CUDAExecutionProvider"))
+    with pytest.raises(ModelError, match="has no TensorrtExecutionProvider"):
+        Detector(MODEL, settings).load("wide")
+
+
+def test_the_card_s_hashes_are_those_of_the_files() -> None:
+    card = read_card(MODEL)
+    for file in card.files.values():
+        check_file(MODEL, file.path, file.sha256)
+    check_file(MODEL, card.golden.path, card.golden.sha256)
+
+
+def test_rows_become_faces_best_first_in_0_to_1_of_the_picture() -> None:
+    affine = letterbox((1280, 720), (640, 384))
+    rows = np.array(
+        [[0, 64, 48, 128, 120, 0.5, 1], [0, 0, 12, 640, 372, 0.9, 0], [0, 1, 1, 2, 2, 0.39, 2]], dtype=np.float32
+    )
+    assert read_rows(rows, (1280, 720), affine, 0.4) == (
+        DetectedFace("with_mask", 0.9, (0.0, 0.0, 1.0, 1.0)),
+        DetectedFace("without_mask", 0.5, (0.1, 0.1, 0.2, 0.3)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [((0, 0, 1, 1), (0, 0, 1, 1), 1.0), ((0, 0, 1, 1), (1, 0, 2, 1), 0.0), ((0, 0, 2, 1), (1, 0, 2, 1), 0.5)],
+)
+def test_overlap(first: tuple[int, ...], second: tuple[int, ...], expected: float) -> None:
+    assert iou(first, second) == expected
+
+
+def test_answers_are_the_same_apart_from_faces_near_the_threshold() -> None:
+    face = DetectedFace("with_mask", 0.9, (0.1, 0.1, 0.3, 0.3))
+    near = DetectedFace("without_mask", 0.45, (0.6, 0.6, 0.7, 0.7))
+    other = DetectedFace("without_mask", 0.9, (0.1, 0.1, 0.3, 0.3))
+    assert same_faces([face, near], [face], 0.4)
+    assert not same_faces([face], [other], 0.4)
+    assert not same_faces([face], [], 0.4)
+    assert not same_faces([], [face], 0.4)

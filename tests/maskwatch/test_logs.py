@@ -1,0 +1,41 @@
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from maskwatch.logs import configure
+from maskwatch.settings import LogSettings
+
+
+@pytest.fixture(autouse=True)
+def _reset() -> Iterator[None]:
+    handlers = list(logging.getLogger().handlers)
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    for handler in set(logging.getLogger().handlers) - set(handlers):
+        logging.getLogger().removeHandler(handler)
+
+
+def test_elsewhere_than_on_a_terminal_a_log_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogSettings(), "detector")
+    structlog.get_logger().info("frame refused", offset=7)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["offset"], line["stage"], line["level"]) == ("frame refused", 7, "detector", "info")
+
+
+def test_text_has_no_colour_when_it_is_piped(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogSettings(format="text"), "live")
+    structlog.get_logger().warning("late", skipped=3)
+    line = capsys.readouterr().err
+    assert "late" in line
+    assert "skipped=3" in line
+    assert "\x1b[" not in line
+
+
+def test_lower_levels_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogSettings(level="warning"), "live")
+    structlog.get_logger().info("not written")
+    assert capsys.readouterr().err == ""

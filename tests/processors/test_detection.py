@@ -1,0 +1,204 @@
+"""The detector worker on a real Kafka, with the model that is shipped."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from maskwatch import kafka as clients
+from maskwatch.inference import iou, read_card
+from maskwatch.kafka import Record
+from maskwatch.messages import DeadLetter, Detection, FrameInfo, Prediction, decode, frame_headers
+from maskwatch.pictures import jpeg_size
+from maskwatch.settings import Settings
+from maskwatch.topics import Name
+from processors.detection import detect
+from tests.support.stack import CreateTopics, Kafka
+from tests.support.topic import put, read_all, read_until
+
+TOPICS = (
+    Name.FRAMES_LIVE,
+    Name.FRAMES_UPLOAD,
+    Name.DETECTIONS,
+    Name.PREDICTIONS,
+    Name.FRAMES_LIVE_DLQ,
+    Name.FRAMES_UPLOAD_DLQ,
+)
+PATIENT = {"age_budget_s": 30, "seek_after_s": 60}
+"""On a busy machine a frame may wait for seconds; these tests are not about that."""
+
+MODEL = Settings().detector.model
+CARD = read_card(MODEL)
+GOLDEN = (MODEL / CARD.golden.path).read_bytes()
+WIDTH, HEIGHT = jpeg_size(GOLDEN, 10**9)
+HEADER = GOLDEN.index(b"\xff\xc0")
+HUNDRED_MEGAPIXELS = GOLDEN[: HEADER + 5] + struct.pack(">HH", 10_000, 10_000) + GOLDEN[HEADER + 9 :]
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+    stop = asyncio.Event()
+    running = asyncio.create_task(detect(settings, stop))
+    try:
+        yield running
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 25)
+
+
+async def put_frame(producer: AIOKafkaProducer, settings: Settings, camera: str, sequence: int, jpeg: bytes) -> None:
+    info = FrameInfo(camera, "s1", sequence, datetime.now(UTC), WIDTH, HEIGHT)
+    await put(producer, settings, Name.FRAMES_LIVE, camera, jpeg, frame_headers(info))
+
+
+async def detected(
+    producer: AIOKafkaProducer, settings: Settings, camera: str, jpeg: bytes = GOLDEN, *, sequences: range = range(200)
+) -> Detection:
+    """Publish frames until one is detected, as a camera does: a worker that just joined begins at the end."""
+    reading = asyncio.create_task(
+        read_until(settings, Name.DETECTIONS, lambda records: records[-1].key == camera.encode())
+    )
+    for sequence in sequences:
+        await put_frame(producer, settings, camera, sequence, jpeg)
+        done, _ = await asyncio.wait([reading], timeout=0.3)
+        if done:
+            break
+    return decode((await reading)[-1].value, Detection)
+
+
+async def test_a_frame_becomes_a_detection_that_names_frame_and_model(
+    kafka: Kafka, create_topics: CreateTopics
+) -> None:
+    settings = kafka.settings(detector=PATIENT)
+    await create_topics(settings, *TOPICS)
+    async with worker(settings), clients.running(clients.durable_producer(settings), settings) as producer:
+        detection = await detected(producer, settings, "door-2")
+    frame = detection.frame
+    assert frame.id == f"door-2:s1:{frame.sequence}"
+    assert (frame.width, frame.height) == (WIDTH, HEIGHT)
+    assert frame.topic == f"{settings.kafka.topic_prefix}{Name.FRAMES_LIVE}"
+    assert (detection.model.name, detection.model.version) == (CARD.name, CARD.version)
+    assert detection.model.sha256 in {file.sha256 for file in CARD.files.values()}
+    best = CARD.golden.faces["wide"][0]
+    assert any(face.label == best.label and iou(face.box, best.box) > 0.7 for face in detection.objects)
+
+
+async def test_bad_frames_among_good_ones_become_one_dead_letter_each(
+    settings: Settings, create_topics: CreateTopics
+) -> None:
+    bad = {
+        "corrupt": GOLDEN[:2000] + bytes(500) + GOLDEN[2500:],
+        "truncated": GOLDEN[: len(GOLDEN) // 2],
+        "empty": b"",
+        "no-jpeg": b"GIF89a" * 100,
+        "hundred-megapixels": HUNDRED_MEGAPIXELS,
+    }
+    await create_topics(settings, *TOPICS)
+    async with worker(settings), clients.running(clients.durable_producer(settings), settings) as producer:
+        await detected(producer, settings, "before")
+        for number, (camera, jpeg) in enumerate(bad.items()):
+            await put_frame(producer, settings, camera, 0, jpeg)
+            await put_frame(producer, settings, f"good-{number}", 0, GOLDEN)
+        wrong_size = frame_headers(FrameInfo("wrong-size", "s1", 0, datetime.now(UTC), WIDTH + 1, HEIGHT))
+        await put(producer, settings, Name.FRAMES_LIVE, "wrong-size", GOLDEN, wrong_size)
+        await put(producer, settings, Name.FRAMES_LIVE, "no-headers", GOLDEN)
+        letters = await read_until(settings, Name.FRAMES_LIVE_DLQ, lambda records: len(records) == len(bad) + 2)
+        await detected(producer, settings, "after")
+    reasons = {(record.key or b"").decode(): refusal(record) for record in letters}
+    assert set(reasons) == {*bad, "wrong-size", "no-headers"}
+    assert "10000x10000" in reasons["hundred-megapixels"].reason
+    assert f"{WIDTH + 1}x{HEIGHT}" in reasons["wrong-size"].reason
+    assert "content-type" in reasons["no-headers"].reason
+    assert reasons["empty"].reason == "empty"
+    assert [record.value for record in letters] == [b""] * len(letters)  # metadata only
+    good = {d.frame.camera: d for d in await all_detections(settings)}
+    assert {f"good-{number}" for number in range(len(bad))} <= set(good)
+    assert not set(bad) & set(good)
+    # No pixel of a bad neighbour: the good frames are the same picture, so they have the same answer.
+    assert len({good[f"good-{number}"].objects for number in range(len(bad))}) == 1
+    assert len(await read_all(settings, Name.FRAMES_LIVE_DLQ)) == len(bad) + 2
+
+
+async def test_every_upload_is_answered_and_a_bad_one_says_why(kafka: Kafka, create_topics: CreateTopics) -> None:
+    settings = kafka.settings(detector=PATIENT)
+    await create_topics(settings, *TOPICS)
+    uploads = {f"upload-{number}": GOLDEN for number in range(12)} | {"bad": GOLDEN[:900]}
+    async with clients.running(clients.durable_producer(settings), settings) as producer:
+        for key, jpeg in uploads.items():  # before there is any worker
+            await put(producer, settings, Name.FRAMES_UPLOAD, key, jpeg)
+        async with worker(settings):
+            await read_until(settings, Name.PREDICTIONS, lambda records: len(records) == len(uploads))
+        async with worker(settings):  # what was answered is not answered again
+            await put(producer, settings, Name.FRAMES_UPLOAD, "one-more", GOLDEN)
+            records = await read_until(settings, Name.PREDICTIONS, lambda records: len(records) == len(uploads) + 1)
+    predictions = [decode(record.value, Prediction) for record in records]
+    assert sorted(prediction.upload for prediction in predictions) == sorted([*uploads, "one-more"])
+    by_upload = {prediction.upload: prediction for prediction in predictions}
+    assert by_upload["bad"].status == "failed"
+    assert by_upload["bad"].reason is not None
+    done = [prediction for prediction in predictions if prediction.upload != "bad"]
+    assert all(p.status == "done" and p.objects and (p.width, p.height) == (WIDTH, HEIGHT) for p in done)
+    (letter,) = await read_all(settings, Name.FRAMES_UPLOAD_DLQ)
+    assert (letter.key, letter.value) == (b"bad", GOLDEN[:900])  # uploads keep their bytes
+    assert refusal(letter).reason == by_upload["bad"].reason
+
+
+async def test_of_a_flood_the_newest_is_looked_at(kafka: Kafka, create_topics: CreateTopics) -> None:
+    settings = kafka.settings(detector=PATIENT)
+    await create_topics(settings, *TOPICS)
+    async with worker(settings), clients.running(clients.durable_producer(settings), settings) as producer:
+        await detected(producer, settings, "first")
+        await asyncio.gather(*(put_frame(producer, settings, "flood", sequence, GOLDEN) for sequence in range(300)))
+        records = await read_until(
+            settings,
+            Name.DETECTIONS,
+            lambda records: records[-1].key == b"flood" and decode(records[-1].value, Detection).frame.sequence == 299,
+        )
+    seen = [decode(record.value, Detection).frame.sequence for record in records if record.key == b"flood"]
+    assert seen == sorted(seen)
+    assert len(seen) < 300
+
+
+async def test_a_late_worker_reads_on_from_the_end(kafka: Kafka, create_topics: CreateTopics) -> None:
+    settings = kafka.settings(detector={"age_budget_s": 0.4, "seek_after_s": 0.8})
+    await create_topics(settings, *TOPICS)
+    async with clients.running(clients.durable_producer(settings), settings) as producer:
+        async with worker(settings):
+            await detected(producer, settings, "door")
+        for sequence in range(1000, 1030):  # while no worker is there
+            await put_frame(producer, settings, "door", sequence, GOLDEN)
+        await asyncio.sleep(1)
+        async with worker(settings):
+            again = await detected(producer, settings, "other")
+    assert again.frame.camera == "other"
+    sequences = [d.frame.sequence for d in await all_detections(settings) if d.frame.camera == "door"]
+    assert not [sequence for sequence in sequences if sequence >= 1000]
+
+
+@pytest.mark.timeout(180)
+async def test_the_picture_returns_after_the_broker_was_killed(own_broker: Kafka, create_topics: CreateTopics) -> None:
+    settings = own_broker.settings(detector=PATIENT)
+    await create_topics(settings, *TOPICS)
+    async with worker(settings) as running:
+        async with clients.running(clients.durable_producer(settings), settings) as producer:
+            before = await detected(producer, settings, "door")
+        own_broker.kill()
+        await asyncio.sleep(3)
+        assert not running.done()
+        await asyncio.to_thread(own_broker.start)
+        async with clients.running(clients.durable_producer(settings), settings) as producer:
+            after = await detected(producer, settings, "window")
+    assert before.frame.camera == "door"
+    assert after.frame.camera == "window"
+
+
+def refusal(record: Record) -> DeadLetter:
+    return decode(dict(record.headers)["refused"], DeadLetter)
+
+
+async def all_detections(settings: Settings) -> list[Detection]:
+    return [decode(record.value, Detection) for record in await read_all(settings, Name.DETECTIONS)]
