@@ -6,11 +6,14 @@ Every process lies in a folder of the test session and listens on free loopback 
 
 import itertools
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +23,7 @@ from maskwatch.settings import Settings, user_data_dir
 
 PORTS = range(12_000, 20_000)
 START_TIMEOUT_S = 90
+LEAST_MEMORY = 2**30
 
 CreateTopics = Callable[..., Awaitable[None]]
 """``await create(settings, Name.CAMERAS, …)``."""
@@ -218,6 +222,17 @@ def valkey_service(home: Path) -> Service:
 def in_containers() -> bool:
     """Whether the tests were asked to run against containers."""
     return os.environ.get("MASKWATCH_TEST_CONTAINERS") == "1"
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a folder in memory where the system has one: a broker syncs every partition, which disks take long for."""
+    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > LEAST_MEMORY
+    with tempfile.TemporaryDirectory(
+        dir=memory if roomy else None, prefix="maskwatch-", ignore_cleanup_errors=True
+    ) as made:
+        yield Path(made)
 
 
 def fetched_jars() -> Path:

@@ -1,5 +1,6 @@
 import asyncio
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ from tests.support import stack
 from tests.support.stack import CreateTopics, EmbeddedKafka, Kafka
 
 needs_embedded = pytest.mark.skipif(stack.in_containers(), reason="the tests were asked to use containers")
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    with stack.scratch() as folder:
+        yield folder
 
 
 async def send(settings: Settings, value: bytes) -> None:
@@ -87,10 +94,10 @@ async def test_a_killed_broker_comes_back_with_its_data(own_broker: Kafka, creat
 
 
 @needs_embedded
-async def test_data_is_kept_between_runs_and_the_archive_serves(tmp_path: Path) -> None:
-    first = EmbeddedKafka(tmp_path)
+async def test_data_is_kept_between_runs_and_the_archive_serves(memory: Path) -> None:
+    first = EmbeddedKafka(memory)
     first.start()
-    settings = stack.settings_for(tmp_path, first.address, {})
+    settings = stack.settings_for(memory, first.address, {})
     try:
         await topics.ensure(settings, 2**30, [topics.TOPICS[0]])
         await send(settings, b"kept")

@@ -114,14 +114,14 @@ class Up:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a data folder for which nothing has to be fetched."""
-    home = tmp_path_factory.mktemp("up")
-    own = home / "kafka" / jars.KAFKA_VERSION
-    own.mkdir(parents=True)
-    for jar in stack.fetched_jars().glob("*.jar"):
-        (own / jar.name).symlink_to(jar)
-    return home
+def home() -> Iterator[Path]:
+    """Give a data folder for which nothing has to be fetched."""
+    with stack.scratch() as home:
+        own = home / "kafka" / jars.KAFKA_VERSION
+        own.mkdir(parents=True)
+        for jar in stack.fetched_jars().glob("*.jar"):
+            (own / jar.name).symlink_to(jar)
+        yield home
 
 
 @pytest.fixture(scope="module")

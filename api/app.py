@@ -1,0 +1,237 @@
+"""The front door: REST, the live socket, the console and the documentation, in one process.
+
+:func:`create_app` puts the calls together; :func:`serve` runs them on a socket, beside what keeps the cameras and the
+viewers' hub up to date. If any of these crashes, all of it ends, so that whoever started the process sees it.
+"""
+
+import asyncio
+import socket
+from collections.abc import Collection, Iterator, MutableMapping
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api import problems
+from api.dependencies import Services, ValkeyPictures, readiness
+from api.roster import FEEDS, RosterFeed
+from api.routers import cameras, health, live, pages, session
+from api.schemas import Problem
+from api.viewers import Hub
+from maskwatch import __version__, worker
+from maskwatch.errors import StackError
+from maskwatch.settings import ApiSettings, Settings
+
+STOP_TIMEOUT_S = 5
+LARGEST_MESSAGE = 1024
+"""Bytes of one message from a viewer: it says «ack» and nothing else."""
+
+DEAD_PEER_MS = 20_000
+_POLICY = {
+    "default-src": "'self'",
+    "img-src": "'self' blob: data:",
+    "connect-src": "'self'",
+    "object-src": "'none'",
+    "base-uri": "'none'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+}
+_HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+
+_ABOUT = """\
+Cameras, their live pictures, and how the server is.
+
+The live pictures come over a WebSocket, `/live/{camera}`: first a text message
+`{"event": "hello", "now": …}`, then binary ones: four bytes of length (big-endian), JSON, JPEG. Answer each with the
+text `ack`; at most two are sent without an answer. While nothing fresh is there: the last known picture once, and
+`{"event": "stale", "last_seen": …, "reason": …}` every few seconds. Close codes: 4404 no such camera, 4408 no answer,
+1013 as many viewers as there may be.
+
+Errors are explained [below](#problems).
+"""
+
+
+class _Headers:
+    """Adds the headers that every answer has, unless the call has set its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class _Api(FastAPI):
+    """An app whose description knows that errors are problems and that a token may be needed."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI description."""
+        described = super().openapi()
+        parts = described["components"]
+        parts["schemas"] |= {"Problem": Problem.model_json_schema()}
+        for generated in ("HTTPValidationError", "ValidationError"):
+            parts["schemas"].pop(generated, None)
+        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": "api.token"}}
+        described["security"] = [{}, {"token": []}]
+        invalid = problems.documented((problems.INVALID, "1 value(s) do not fit.", "/session"))[422]
+        for calls in described["paths"].values():
+            for call in calls.values():
+                if "422" in call["responses"]:
+                    call["responses"]["422"] = invalid
+        return described
+
+
+def create_app(services: Services) -> FastAPI:
+    """Put the calls together.
+
+    Parameters
+    ----------
+    services
+        What the calls share; already running, or about to.
+    """
+    app = _Api(title="Maskwatch", version=__version__, description=_ABOUT, docs_url=None, redoc_url=None)
+    app.state.services = services
+    app.add_middleware(_Headers)
+    problems.install(app)
+    for part in (health, cameras, session, live):
+        app.include_router(part.router)
+    pages.install(app)
+    return app
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until told to stop, then let open calls end and close the viewers' sockets.
+
+    Parameters
+    ----------
+    settings
+        The whole tree.
+    stop
+        Ends it.
+
+    Raises
+    ------
+    StackError
+        If the address cannot be listened on.
+    """
+    feed = RosterFeed(settings)
+    async with aclosing(ValkeyPictures(settings)) as pictures:
+        with listening(settings.api) as listener:
+            async with asyncio.TaskGroup() as tasks:
+                hub = Hub(
+                    pictures,
+                    tasks,
+                    most=settings.api.max_viewers,
+                    fresh_s=settings.live.fresh_s,
+                    why=feed.roster.why_no_picture,
+                )
+                services = Services(settings, feed, hub, readiness(settings, feed, pictures))
+                background = [tasks.create_task(hub.run()), *(tasks.create_task(feed.follow(name)) for name in FEEDS)]
+                await run_server(create_app(services), listener, stop)
+                await end(background)
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended."""
+    # More than once: Python 3.11's wait_for, which the clients use, can lose a cancellation.
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=1)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the stage runner, and tells it when the door is open."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        worker.notify_ready("answering")
+
+
+async def run_server(app: FastAPI, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Run an app on a socket that listens, until told to stop.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    listener
+        Where; it is closed at the end.
+    stop
+        Ends it: open calls have a few seconds more.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="websockets-sansio",
+            ws_max_size=LARGEST_MESSAGE,
+            ws_per_message_deflate=False,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_TIMEOUT_S,
+        )
+    )
+    serving = asyncio.create_task(server.serve([listener]))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        server.should_exit = True
+        await serving
+
+
+def listening(api: ApiSettings, dead_peer_ms: int = DEAD_PEER_MS) -> socket.socket:
+    """Open the socket that the settings name.
+
+    Parameters
+    ----------
+    api
+        Address and port.
+    dead_peer_ms
+        The system gives a connection up after so many milliseconds without its peer taking anything (Linux).
+
+    Raises
+    ------
+    StackError
+        If that cannot be done; the message names a way out.
+    """
+    try:
+        listener = socket.create_server(
+            (api.host, api.port), family=socket.AF_INET6 if ":" in api.host else socket.AF_INET
+        )
+    except OSError as error:
+        raise StackError(
+            f"{api.host}:{api.port} cannot be listened on ({error.strerror}): stop what has it, or take another, "
+            f"MASKWATCH_API__PORT={api.port + 1}"
+        ) from error
+    # A viewer that vanished, or takes nothing any more, would keep its connection and what was written to it.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, dead_peer_ms)
+    return listener

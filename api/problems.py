@@ -1,0 +1,191 @@
+"""Errors over HTTP: application/problem+json (RFC 9457), each kind explained once and linked to its explanation.
+
+A kind's `type` is an address below ``/docs``, where the table of all kinds is shown. No problem repeats what a client
+sent, and none tells what went wrong inside.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of problem."""
+
+    name: str
+    status: HTTPStatus
+    title: str
+    remedy: str
+
+    @property
+    def type(self) -> str:
+        """Return the address of the explanation."""
+        return f"/docs#{self.name}"
+
+
+NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "Nothing is here", "Look at the list of calls above.")
+UNKNOWN_CAMERA = Kind(
+    "unknown-camera", HTTPStatus.NOT_FOUND, "No such camera", "GET /cameras lists every camera; ids are lower-case."
+)
+UNAUTHORIZED = Kind(
+    "unauthorized",
+    HTTPStatus.UNAUTHORIZED,
+    "A token is needed",
+    "Send the value of api.token as «Authorization: Bearer …», or POST it to /session once in a browser.",
+)
+FORBIDDEN_ORIGIN = Kind(
+    "forbidden-origin",
+    HTTPStatus.FORBIDDEN,
+    "Pages from there may not connect",
+    "Add the page's origin to api.origins if it is yours.",
+)
+UNKNOWN_HOST = Kind(
+    "unknown-host",
+    HTTPStatus.FORBIDDEN,
+    "This server does not go by that name",
+    "Without a token only loopback names are answered, so that no other site's name can be pointed here. Set "
+    "api.token, or add the name's origin to api.origins.",
+)
+INVALID = Kind(
+    "invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request does not fit", "The member «errors» says what and where."
+)
+NOT_READY = Kind(
+    "not-ready",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "Something that is needed is away",
+    "The member «checks» says what and why.",
+)
+INTERNAL = Kind(
+    "internal", HTTPStatus.INTERNAL_SERVER_ERROR, "That is our fault", "The server's log says what happened; report it."
+)
+OTHER = Kind("other", HTTPStatus.BAD_REQUEST, "That cannot be done", "The title and the status are those of HTTP.")
+
+KINDS = (
+    NOT_FOUND,
+    UNKNOWN_CAMERA,
+    UNAUTHORIZED,
+    FORBIDDEN_ORIGIN,
+    UNKNOWN_HOST,
+    INVALID,
+    NOT_READY,
+    INTERNAL,
+    OTHER,
+)
+
+
+class ProblemError(Exception):
+    """A request that ends with a problem.
+
+    Parameters
+    ----------
+    kind
+        What kind of problem.
+    detail
+        What is the matter this time, for people.
+    more
+        Further members of the answer.
+    headers
+        Further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        more: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.more = dict(more or {})
+        self.headers = dict(headers or {})
+
+
+def body(kind: Kind, detail: str, instance: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # RFC 9457's extensions
+    """Return the members of a problem."""
+    return {
+        "type": kind.type,
+        "title": kind.title,
+        "status": int(kind.status),
+        "detail": detail,
+        "instance": instance,
+        **more,
+    }
+
+
+def documented(*kinds: tuple[Kind, str, str]) -> dict[int | str, dict[str, Any]]:
+    """Return the problems of a call as OpenAPI shows them.
+
+    Parameters
+    ----------
+    kinds
+        Kind, an example of its detail, and an example of its instance.
+    """
+    return {
+        int(kind.status): {
+            "description": kind.title,
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "example": body(kind, detail, instance),
+                }
+            },
+        }
+        for kind, detail, instance in kinds
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of an app a problem."""
+    app.add_exception_handler(ProblemError, _of_ours)  # type: ignore[arg-type]  # it serves both kinds of connection
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(Exception, _of_a_crash)
+
+
+def _answer(problem: ProblemError, connection: HTTPConnection) -> JSONResponse:
+    return JSONResponse(
+        body(problem.kind, problem.detail, connection.url.path, **problem.more),
+        status_code=problem.kind.status,
+        media_type=MEDIA_TYPE,
+        headers=problem.headers,
+    )
+
+
+async def _of_ours(connection: Request | WebSocket, error: Exception) -> JSONResponse | None:
+    assert isinstance(error, ProblemError)  # noqa: S101  # Starlette dispatches by class
+    answer = _answer(error, connection)
+    if isinstance(connection, WebSocket):
+        await connection.send_denial_response(answer)
+        return None
+    return answer
+
+
+async def _of_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    status = HTTPStatus(error.status_code)
+    kind = NOT_FOUND if status is HTTPStatus.NOT_FOUND else Kind(OTHER.name, status, status.phrase, OTHER.remedy)
+    detail = "Nothing is at this address." if kind is NOT_FOUND else status.description or status.phrase
+    return _answer(ProblemError(kind, detail, headers=error.headers), request)
+
+
+async def _of_validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    errors = [{"where": ".".join(str(part) for part in item["loc"]), "what": item["msg"]} for item in error.errors()]
+    return _answer(ProblemError(INVALID, f"{len(errors)} value(s) do not fit.", more={"errors": errors}), request)
+
+
+async def _of_a_crash(request: Request, _: Exception) -> JSONResponse:
+    # Starlette raises it again after the answer, so that it is logged with where it happened.
+    return _answer(ProblemError(INTERNAL, "The request crashed; the server goes on."), request)

@@ -1,0 +1,90 @@
+"""Whether the server runs, whether it can do its work, and its figures for Prometheus."""
+
+import asyncio
+from importlib.metadata import PackageNotFoundError, metadata
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from api.dependencies import Asking, ReadinessCheck, Shared
+from api.problems import MEDIA_TYPE, NOT_READY, UNAUTHORIZED, ProblemError, body, documented
+from api.schemas import Check, Health, Readiness
+from maskwatch import __version__
+from maskwatch.errors import MaskwatchError
+from maskwatch.metrics import exposition
+
+router = APIRouter(tags=["health"])
+
+_NAMES = ("kafka", "valkey", "cameras")
+_THERE = [{"name": name, "ok": True, "reason": ""} for name in _NAMES]
+_AWAY = [{"name": "kafka", "ok": False, "reason": "Kafka at 127.0.0.1:9092 does not answer"}, *_THERE[1:]]
+
+
+def source() -> str:
+    """Return where the source of what runs here is; empty if the installation does not say."""
+    try:
+        urls = metadata("maskwatch").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    return next((url.partition(", ")[2] for url in urls if url.startswith("Source, ")), "")
+
+
+@router.get("/health", operation_id="health", summary="Whether the server runs")
+async def health() -> Health:
+    """Answer as long as the server runs, whatever else is away. Needs no token."""
+    return Health(version=__version__, source=source())
+
+
+@router.get(
+    "/ready",
+    operation_id="ready",
+    summary="Whether the server can do its work",
+    responses={
+        200: {"content": {"application/json": {"example": {"status": "ready", "checks": _THERE}}}},
+        503: {
+            "description": NOT_READY.title,
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "example": body(NOT_READY, "kafka is away.", "/ready", checks=_AWAY),
+                }
+            },
+        },
+        **documented((UNAUTHORIZED, "The token is missing or not the right one.", "/ready")),
+    },
+)
+async def ready(shared: Shared, _: Asking) -> Readiness:
+    """Check Kafka, Valkey and the list of cameras; every one that is away is named with the reason."""
+    checks = list(await asyncio.gather(*(_check(name, check) for name, check in shared.checks.items())))
+    away = [check.name for check in checks if not check.ok]
+    if away:
+        more = {"checks": [check.model_dump() for check in checks]}
+        raise ProblemError(NOT_READY, f"{' and '.join(away)} {'is' if len(away) == 1 else 'are'} away.", more=more)
+    return Readiness(checks=checks)
+
+
+async def _check(name: str, check: ReadinessCheck) -> Check:
+    try:
+        reason = await check()
+    except MaskwatchError as error:
+        reason = str(error)
+    return Check(name=name, ok=not reason, reason=reason)
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "every metric of this process, or of every process that the supervisor started",
+            "content": {"text/plain": {"example": "# TYPE maskwatch_viewers gauge\nmaskwatch_viewers 2.0\n"}},
+        },
+        **documented((UNAUTHORIZED, "The token is missing or not the right one.", "/metrics")),
+    },
+)
+def metrics(_: Asking) -> Response:
+    """Return the figures in Prometheus's text format."""
+    # In a thread (no «async»): with many processes it reads as many files.
+    return Response(exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,199 @@
+"""Screenshots of the console in every state, for a person's eye: `python -m tests.support.console_gallery FOLDER`.
+
+Each state is photographed at phone, laptop and wall-screen size, light and dark. With `--pictures DIR`, a folder in
+Pascal VOC's layout (`images/`, `annotations/`), its photographs stand in for the drawn pictures.
+"""
+
+import argparse
+import random
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cv2
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.chromium import launch
+from tests.support.console_server import LABELS, ConsoleServer, Picture, Script, draw_pictures
+
+SIZES = {"phone": (390, 844), "laptop": (1440, 900), "wall": (2560, 1440)}
+THEMES = ("light", "dark")
+
+Prepare = Callable[[ConsoleServer, Page], None]
+
+
+def read_voc(folder: Path, count: int, *, seed: int = 3) -> list[Picture]:
+    """Read photographs with several faces, cut to 16:9, and their annotations with made-up scores."""
+    chance = random.Random(seed)
+    pictures: list[Picture] = []
+    for annotation in sorted((folder / "annotations").glob("*.xml"), key=lambda path: chance.random()):
+        faces = [
+            (
+                str(each.findtext("name")),
+                [float(str(each.findtext(f"bndbox/{side}"))) for side in ("xmin", "ymin", "xmax", "ymax")],
+            )
+            for each in ET.parse(annotation).findall("object")  # noqa: S314  # our own files
+        ]
+        image = cv2.imread(str(next((folder / "images").glob(f"{annotation.stem}.*"))))
+        if image is None or image.shape[1] < image.shape[0] or not 3 <= len(faces) <= 14:
+            continue
+        height, width = image.shape[:2]
+        cut = min(height, round(width * 9 / 16))
+        top = (height - cut) // 3
+        objects = [
+            {
+                "label": label if label in LABELS else LABELS[2],
+                "score": round(chance.uniform(0.55, 0.98), 3),
+                "box": [x1 / width, max(0.0, (y1 - top) / cut), x2 / width, min(1.0, (y2 - top) / cut)],
+            }
+            for label, (x1, y1, x2, y2) in faces
+            if y1 >= top and y2 <= top + cut
+        ]
+        scaled = cv2.resize(image[top : top + cut], (1280, 720), interpolation=cv2.INTER_CUBIC)
+        _, jpeg = cv2.imencode(".jpg", scaled)
+        pictures.append(Picture(jpeg.tobytes(), 1280, 720, objects))
+        if len(pictures) == count:
+            break
+    return pictures
+
+
+def wall(pictures: list[Picture], count: int, *, troubles: bool = True) -> list[Script]:
+    """Write the scripts of a wall, some of whose cameras are in trouble."""
+    names = ("Front door", "Reception", "Ward 3", "Loading bay", "Canteen", "Lift B", "Stairs", "Car park", "Lab 2")
+    scripts = [
+        Script(
+            f"cam-{index + 1}",
+            pictures[index % len(pictures) :][:1],
+            names[index % len(names)],
+            f"webcam:{index}",
+            rate=4.0,
+        )
+        for index in range(count)
+    ]
+    now = datetime.now(UTC)
+    if troubles and count > 3:
+        scripts[1].behaviour, scripts[1].age = "stale", 12.0
+        scripts[2].behaviour, scripts[2].age, scripts[2].state = "stale", 260.0, "offline"
+        scripts[2].since, scripts[2].reason = now - timedelta(minutes=4), "The webcam was unplugged."
+        scripts[3].behaviour, scripts[3].state = "silent", "unknown"
+        scripts[0].dropped = 1204
+    return scripts
+
+
+@contextmanager
+def page_on(browser: Browser, server: ConsoleServer, size: str, theme: str, path: str) -> Iterator[Page]:
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if theme == "dark" else "light",
+        device_scale_factor=2 if size == "phone" else 1,
+        has_touch=size == "phone",
+        is_mobile=size == "phone",
+    )
+    page = context.new_page()
+    page.goto(f"{server.url}{path}")
+    yield page
+    context.close()
+
+
+def wait(milliseconds: int) -> Prepare:
+    """Wait for what comes by itself."""
+    return lambda _server, page: page.wait_for_timeout(milliseconds)
+
+
+def press(key: str) -> Prepare:
+    """Press a key once pictures are there."""
+
+    def prepare(_server: ConsoleServer, page: Page) -> None:
+        page.wait_for_timeout(1500)
+        page.keyboard.press(key)
+        page.wait_for_timeout(700)
+
+    return prepare
+
+
+def click(name: str) -> Prepare:
+    """Press a button once pictures are there."""
+
+    def prepare(_server: ConsoleServer, page: Page) -> None:
+        page.wait_for_timeout(1500)
+        page.get_by_role("button", name=name).click()
+        page.wait_for_timeout(400)
+
+    return prepare
+
+
+def reload_with(**trouble: object) -> Prepare:
+    """Load the page anew while something is wrong with the server."""
+
+    def prepare(server: ConsoleServer, page: Page) -> None:
+        for name, value in trouble.items():
+            setattr(server, name, value)
+        page.reload()
+        page.wait_for_timeout(1500)
+
+    return prepare
+
+
+def lose_connection(server: ConsoleServer, page: Page) -> None:
+    """Stop the server until the pictures are old."""
+    page.wait_for_timeout(1500)
+    server.stop()
+    page.wait_for_timeout(7500)
+
+
+def states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Prepare]]:
+    """Every state: its name, the cameras, the address, and what is done before the picture is taken."""
+    demo = [Script("demo", pictures[:1], "Demo scene", rate=5.0)]
+    well = wall(pictures, 4, troubles=False)
+    refused = [{"name": "kafka", "ok": False, "reason": "127.0.0.1:9092 refuses connections"}]
+    yield "demo", demo, "/live", wait(2000)
+    yield "demo-add", demo, "/live", click("Add your camera")
+    yield "wall-4-troubles", wall(pictures, 4), "/live", wait(6500)
+    yield "wall-6", wall(pictures, 6, troubles=False), "/live", wait(2500)
+    yield "wall-9-scores", wall(pictures, 9), "/live", press("s")
+    yield "wall-20", wall(pictures, 20, troubles=False), "/live", wait(4000)
+    yield "wall-4-hidden", well, "/live", press("h")
+    yield "single", well, "/live/cam-1", wait(2000)
+    yield "single-bare", well, "/live/cam-1", press("d")
+    yield "single-scores", well, "/live/cam-2", press("s")
+    yield "single-offline", wall(pictures, 4), "/live/cam-3", wait(2000)
+    yield "single-unknown", well, "/live/cam-77", wait(800)
+    yield "lost-connection", well[:2], "/live", lose_connection
+    yield "keys", demo, "/live", press("?")
+    yield "toast", well, "/live/cam-1", click("Snapshot")
+    yield "banner", well[:2], "/live", reload_with(checks=refused)
+    yield "empty", [], "/live", wait(800)
+    yield "error", demo, "/live", reload_with(cameras_status=503)
+    yield "token", demo, "/live", reload_with(token="secret")  # noqa: S106  # the stand-in's own
+    yield "loading", well, "/live", reload_with(cameras_hang=True)
+    yield "no-such-page", demo, "/drift", wait(800)
+
+
+def main() -> None:
+    """Take the screenshots."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pictures", type=Path, help="photographs in Pascal VOC's layout")
+    parser.add_argument("--only", default="", help="states whose name begins so")
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--themes", nargs="+", default=list(THEMES), choices=THEMES)
+    chosen = parser.parse_args()
+    pictures = read_voc(chosen.pictures, 9) if chosen.pictures else draw_pictures(9, size=(1280, 720))
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        for name, scripts, path, prepare in states(pictures):
+            if not name.startswith(chosen.only):
+                continue
+            for size in chosen.sizes:
+                for theme in chosen.themes:
+                    with ConsoleServer(scripts) as server, page_on(browser, server, size, theme, path) as page:
+                        prepare(server, page)
+                        page.screenshot(path=chosen.folder / f"{name}-{size}-{theme}.png")
+                        server.cameras_hang = False
+
+
+if __name__ == "__main__":
+    main()
