@@ -10,7 +10,7 @@ import os
 import platform
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -34,6 +34,9 @@ LEAST_DISK = 2 * 10**9
 _PACKAGES = {"OpenVINO": "openvino", "OpenCV": "opencv-python-headless"}
 
 
+Look = Callable[[Settings], "Iterator[Check]"]
+
+
 class Check(msgspec.Struct, frozen=True):
     """What one look found."""
 
@@ -48,8 +51,17 @@ class Check(msgspec.Struct, frozen=True):
         return not self.remedy
 
 
-def doctor(settings: Settings, *, as_json: bool) -> int:
+def doctor(settings: Settings, *, as_json: bool, looks: Sequence[Look] | None = None) -> int:
     """Look at everything and print it.
+
+    Parameters
+    ----------
+    settings
+        The whole tree.
+    as_json
+        Print JSON, for scripts.
+    looks
+        What to look at; everything without it.
 
     Returns
     -------
@@ -59,7 +71,7 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
     checks = []
     if not as_json:
         click.echo(" · ".join(f"{name} {version}" for name, version in versions().items()))
-    for look in LOOKS:
+    for look in LOOKS if looks is None else looks:
         for check in look(settings):
             checks.append(check)
             if not as_json:
@@ -207,7 +219,7 @@ def look_at_model(settings: Settings) -> Iterator[Check]:
         detector.close()
 
 
-LOOKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
+LOOKS: tuple[Look, ...] = (
     look_at_kafka,
     look_at_valkey,
     look_at_console,

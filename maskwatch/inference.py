@@ -17,7 +17,6 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from maskwatch import pictures
@@ -401,8 +400,3 @@ def cpu_multiplies_int8_fast() -> bool:
     except OSError:
         return False
     return bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
-
-
-def resident_mb() -> float:
-    """Return this process's resident memory in MB."""
-    return float(psutil.Process().memory_info().rss / 2**20)

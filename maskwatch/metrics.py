@@ -36,7 +36,7 @@ CAMERA_ONLINE = Gauge(
 FRAMES_DETECTED = Counter("maskwatch_frames_detected", "Frames that a model looked at", ["lane"])
 FRAMES_SKIPPED = Counter(
     "maskwatch_frames_skipped",
-    "Live frames that no model looked at, by reason: replaced, late, sought-past",
+    "Live frames that no model looked at, by reason: replaced, late, sought-past, unacknowledged",
     ["reason"],
 )
 FRAMES_REFUSED = Counter("maskwatch_frames_refused", "Frames sent to the dead letters", ["lane"])

@@ -161,6 +161,7 @@ async def ensure(settings: Settings, disk_bytes: int, topics: Sequence[Topic] = 
             )
         if missing:
             await _create(admin, missing, settings, disk_bytes)
+            await _await_leaders(admin, [f"{prefix}{topic.name}" for topic in missing])
             await _await_groups(admin, prefix)
         return [f"{prefix}{topic.name}" for topic in missing]
 
@@ -196,6 +197,16 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[Topic], settings: Se
         # Another process may have been quicker; that is as good.
         if code not in {0, TopicAlreadyExistsError.errno}:
             raise BrokerError(f"topic {name} cannot be created: {for_code(code).__name__} {message}")
+
+
+async def _await_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    # The controller answers before brokers know the topics; a consumer that asks in between looks again in 30 s.
+    while True:
+        described = await admin.describe_topics(names)
+        partitions = [partition for topic in described for partition in topic["partitions"]]
+        if all(topic["error_code"] == 0 for topic in described) and all(part["leader"] >= 0 for part in partitions):
+            return
+        await asyncio.sleep(POLL_S)
 
 
 async def _await_groups(admin: AIOKafkaAdminClient, prefix: str) -> None:

@@ -7,10 +7,8 @@ its own; the event loop never blocks.
 """
 
 import asyncio
-import os
-import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -34,7 +32,7 @@ from maskwatch.messages import (
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from maskwatch.worker import notify_ready
-from processors.freshness import Policy, plan
+from processors.freshness import Newest, Policy
 
 POLL_MS = 250
 COMMIT_EVERY_S = 1.0
@@ -64,11 +62,9 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
     """
     loop = asyncio.get_running_loop()
     detector = await loop.run_in_executor(None, _ready_detector, settings)
-    instance = settings.detector.instance or f"{platform.node()}-{os.environ.get('MASKWATCH_WORKER', '1')}"
+    instance = settings.detector.instance or None
     live = kafka.group_consumer(settings, "detector-live", instance, "latest")
     uploads = kafka.group_consumer(settings, "detector-upload", instance, "earliest")
-    kafka.subscribe(live, settings, [Name.FRAMES_LIVE])
-    kafka.subscribe(uploads, settings, [Name.FRAMES_UPLOAD])
     try:
         async with (
             kafka.running(kafka.live_producer(settings), settings) as quick,
@@ -77,6 +73,9 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
             kafka.running(uploads, settings),
             asyncio.TaskGroup() as lanes,
         ):
+            # Subscribed only now: a start that waits for partitions would wait for a dead member's session to end.
+            kafka.subscribe(live, settings, [Name.FRAMES_LIVE])
+            kafka.subscribe(uploads, settings, [Name.FRAMES_UPLOAD])
             speed = await loop.run_in_executor(None, detector.calibrate, CALIBRATION_S)
             log.info(
                 "detector ready", model=detector.card.name, version=detector.card.version, precision=speed.precision
@@ -97,7 +96,7 @@ def _ready_detector(settings: Settings) -> Detector:
 
 
 class LiveLane:
-    """Looks at the newest frame of each camera, and publishes while it looks at the next."""
+    """Looks at the newest frame of each camera; reads, looks and publishes all at the same time."""
 
     def __init__(
         self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, detector: Detector, settings: Settings
@@ -108,27 +107,46 @@ class LiveLane:
         self._detector = detector
         self._settings = settings
         batch = max(1, round(options.batch * (1 - options.upload_share)))
-        self._policy = Policy(options.age_budget_s, options.seek_after_s, batch)
+        self._newest = Newest(Policy(options.age_budget_s, options.seek_after_s, batch))
+        self._arrived = asyncio.Event()
         self._committed = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until told to stop; what was begun is published and committed."""
-        publishing: asyncio.Task[None] | None = None
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._read(stop))
+            both.create_task(self._look_and_publish(stop))
+
+    async def _read(self, stop: asyncio.Event) -> None:
+        # Without a pause, so that what is looked at next is the newest there is, not what lay in the client's buffer.
         while not stop.is_set():
             read = await self._consumer.getmany(timeout_ms=POLL_MS)
-            if not read:
+            await self._seek_ahead(self._newest.offer(read, time.time()))
+            if self._newest:
+                self._arrived.set()
+        self._arrived.set()
+
+    async def _look_and_publish(self, stop: asyncio.Event) -> None:
+        publishing: asyncio.Task[None] | None = None
+        while not stop.is_set():
+            await self._arrived.wait()
+            records = self._newest.take(time.time())
+            if not self._newest:
+                self._arrived.clear()
+            self._count_skipped()
+            if not records:
                 continue
-            chosen = plan(read, time.time(), self._policy)
-            for reason, count in chosen.skipped.items():
-                metrics.FRAMES_SKIPPED.labels(reason).inc(count)
-            await self._seek_ahead(chosen.seek)
-            seen = await self._look(chosen.look)
+            seen = await self._look(records)
             if publishing is not None:
                 await publishing
-            publishing = asyncio.create_task(self._publish(seen, _behind(read)))
+            publishing = asyncio.create_task(self._publish(seen))
         if publishing is not None:
             await publishing
-        await _commit(self._consumer, None, self._settings)
+
+    def _count_skipped(self) -> None:
+        for reason, count in self._newest.skipped.items():
+            metrics.FRAMES_SKIPPED.labels(reason).inc(count)
+        self._newest.skipped.clear()
 
     async def _seek_ahead(self, partitions: Sequence[TopicPartition]) -> None:
         mine = [partition for partition in partitions if partition in self._consumer.assignment()]
@@ -165,7 +183,7 @@ class LiveLane:
                 seen[place] = _checked(seen[place]._replace(outcome=outcome))
         return seen
 
-    async def _publish(self, seen: Sequence[Seen], behind: Mapping[TopicPartition, int]) -> None:
+    async def _publish(self, seen: Sequence[Seen]) -> None:
         # 1. Everything is acknowledged, or given up: a live frame is never tried twice.
         answers = await asyncio.gather(*(self._answer(one) for one in seen), return_exceptions=True)
         lost = [answer for answer in answers if isinstance(answer, BrokerError)]
@@ -178,7 +196,7 @@ class LiveLane:
         # 2. Only then may the offsets move on. Once a second is enough: late frames are skipped anyway.
         if time.monotonic() - self._committed >= COMMIT_EVERY_S:
             self._committed = time.monotonic()
-            await _commit(self._consumer, behind, self._settings)
+            await _commit(self._consumer, _behind(one.record for one in seen), self._settings)
 
     async def _answer(self, one: Seen) -> None:
         if one.info is None or isinstance(one.outcome, Refused):
@@ -235,7 +253,7 @@ class UploadLane:
             outcomes = await self._detector.detect([record.value or b"" for record in records], "square")
             # 1. Every answer is acknowledged; 2. only then the offsets move on.
             if await self._answer_all(list(zip(records, outcomes, strict=True)), stop):
-                await _commit(self._consumer, _behind(read), self._settings)
+                await _commit(self._consumer, _behind(records), self._settings)
 
     async def _answer_all(self, pairs: list[tuple[Record, Detected | Refused]], stop: asyncio.Event) -> bool:
         while True:
@@ -325,14 +343,18 @@ def _checked(seen: Seen) -> Seen:
     return seen._replace(outcome=Refused(reason))
 
 
-def _behind(read: Mapping[TopicPartition, Sequence[Record]]) -> dict[TopicPartition, int]:
-    return {partition: records[-1].offset + 1 for partition, records in read.items() if records}
+def _behind(records: Iterable[Record]) -> dict[TopicPartition, int]:
+    offsets: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        offsets[partition] = max(offsets.get(partition, 0), record.offset + 1)
+    return offsets
 
 
-async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int] | None, settings: Settings) -> None:
-    """Commit; None commits where the consumer stands. A refusal is logged: the records will come again."""
-    mine = {p: offset for p, offset in offsets.items() if p in consumer.assignment()} if offsets is not None else None
-    if mine == {}:
+async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], settings: Settings) -> None:
+    """Commit what is still ours; a refusal is logged: the records will come again."""
+    mine = {partition: offset for partition, offset in offsets.items() if partition in consumer.assignment()}
+    if not mine:
         return
     try:
         async with asyncio.timeout(settings.kafka.timeout_s):

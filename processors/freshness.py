@@ -1,11 +1,11 @@
 """Which of the frames that were read are worth looking at: the newest of each camera, unless it is late.
 
-Pure: records and the time come in, a plan comes out. Ages are counted from the broker's append time, so a camera
-whose clock is wrong is neither favoured nor starved.
+Pure: records and the time come in. Ages are counted from the broker's append time, so a camera whose clock is wrong is
+neither favoured nor starved.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
@@ -24,51 +24,66 @@ class Policy(msgspec.Struct, frozen=True):
     """Frames looked at together, at most."""
 
 
-class Plan(NamedTuple):
-    """What to do with the frames that were read."""
+class Newest:
+    """The newest frame of each camera that waits to be looked at; never more than one a camera.
 
-    look: list[Record]
-    """Freshest first is not wanted: oldest first, so that no camera waits twice."""
-    skipped: dict[str, int]
-    """Frames nobody looks at, by reason: ``replaced`` by a newer one, ``late``, over the ``batch``."""
-    seek: list[TopicPartition]
-
-
-def plan(read: Mapping[TopicPartition, Sequence[Record]], now: float, policy: Policy) -> Plan:
-    """Choose what to look at.
-
-    Parameters
-    ----------
-    read
-        Records by partition, in order of offset.
-    now
-        Seconds since the epoch.
-    policy
-        How fresh is fresh.
-
-    Returns
-    -------
-    Plan
-        At most one frame a camera.
+    `skipped` counts the frames that nobody will look at, by reason: ``replaced`` by a newer one, or ``late``. Whoever
+    reports them clears it.
     """
-    newest: dict[bytes, Record] = {}
-    total = late = 0
-    seek = []
-    for partition, records in read.items():
-        total += len(records)
-        for record in records:
-            newest[record.key or b""] = record
-        if records and now - records[-1].timestamp / 1000 > policy.seek_after_s:
-            seek.append(partition)
-    replaced = total - len(newest)
-    fresh = []
-    for record in newest.values():
-        if now - record.timestamp / 1000 > policy.age_budget_s:
-            late += 1
-        else:
-            fresh.append(record)
-    fresh.sort(key=lambda record: record.timestamp)
-    # The ones that had to wait are the newest: they are seen again, newer, in the next batch.
-    crowded = max(0, len(fresh) - policy.batch)
-    skipped = {"replaced": replaced, "late": late, "batch": crowded}
-    return Plan(fresh[: policy.batch], {reason: count for reason, count in skipped.items() if count}, seek)
+
+    def __init__(self, policy: Policy) -> None:
+        self.skipped: Counter[str] = Counter()
+        self._policy = policy
+        self._waiting: dict[bytes, Record] = {}
+
+    def offer(self, read: Mapping[TopicPartition, Sequence[Record]], now: float) -> list[TopicPartition]:
+        """Take in what was read.
+
+        Parameters
+        ----------
+        read
+            Records by partition, in order of offset.
+        now
+            Seconds since the epoch.
+
+        Returns
+        -------
+        list of TopicPartition
+            Those so far behind that reading on from their end serves better.
+        """
+        behind = []
+        for partition, records in read.items():
+            if records and _age(records[-1], now) > self._policy.seek_after_s:
+                behind.append(partition)
+                self.skipped["late"] += len(records)
+                continue
+            for record in records:
+                camera = record.key or b""
+                if camera in self._waiting:
+                    self.skipped["replaced"] += 1
+                self._waiting[camera] = record
+        return behind
+
+    def take(self, now: float) -> list[Record]:
+        """Hand out what is to be looked at now, at most a batch.
+
+        The oldest go first: who is left for the next batch is then the oldest there, so no camera waits twice.
+
+        Parameters
+        ----------
+        now
+            Seconds since the epoch.
+        """
+        for camera, record in list(self._waiting.items()):
+            if _age(record, now) > self._policy.age_budget_s:
+                del self._waiting[camera]
+                self.skipped["late"] += 1
+        oldest = sorted(self._waiting, key=lambda camera: self._waiting[camera].timestamp)
+        return [self._waiting.pop(camera) for camera in oldest[: self._policy.batch]]
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+def _age(record: Record, now: float) -> float:
+    return now - record.timestamp / 1000

@@ -113,8 +113,9 @@ def _face_heights(rng: np.random.Generator, height: int) -> list[float]:
         return heights
     if kind == "group":
         return [height * float(rng.uniform(0.08, 0.32)) for _ in range(rng.integers(2, 7))]
-    middle = rng.uniform(18, 0.10 * height)
-    return [float(np.clip(middle * rng.normal(1, 0.25), 14, 0.15 * height)) for _ in range(rng.integers(5, 13))]
+    middle = rng.uniform(18, max(24, 0.10 * height))
+    highest = max(24, 0.15 * height)
+    return [float(np.clip(middle * rng.normal(1, 0.25), 14, highest)) for _ in range(rng.integers(5, 13))]
 
 
 def _find_place(rng: np.random.Generator, face: float, scenery: list[Placed], size: tuple[int, int]) -> Placed | None:

@@ -6,6 +6,7 @@ ended when it is started again with the same folder.
 """
 
 import os
+import shutil
 from pathlib import Path
 
 # Read by Ultralytics and MLflow when they are imported, so they are set before.
@@ -15,66 +16,30 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import structlog
 import torch
+from matplotlib import get_data_path
 from ultralytics import YOLO
 from ultralytics import settings as ultralytics_settings
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import USER_CONFIG_DIR
 
-from maskwatch.messages import CLASSES
-from training.errors import ManifestError
-from training.manifest import Entry, Manifest
+from training.manifest import Manifest
 from training.recipe import Recipe
+from training.yolo_folder import write_yolo_folder
 
 log = structlog.get_logger(__name__)
-
-
-def write_yolo_folder(manifest: Manifest, folder: Path) -> Path:
-    """Lay a manifest out as Ultralytics wants it: links to the pictures, one text file of boxes each.
-
-    Returns
-    -------
-    Path
-        The ``data.yaml`` to train on.
-
-    Raises
-    ------
-    ManifestError
-        If train or val is empty.
-    """
-    for part in ("train", "val", "test"):
-        entries = manifest.part(part)
-        if not entries and part != "test":
-            message = f"the manifest has no picture in {part}"
-            raise ManifestError(message)
-        images, labels = folder / "images" / part, folder / "labels" / part
-        images.mkdir(parents=True, exist_ok=True)
-        labels.mkdir(parents=True, exist_ok=True)
-        for entry in entries:
-            link = images / f"{entry.sha256[:16]}{Path(entry.path).suffix}"
-            if not link.exists():
-                link.symlink_to(Path(entry.path).resolve())
-            (labels / f"{entry.sha256[:16]}.txt").write_text(_yolo_lines(entry))
-    data = folder / "data.yaml"
-    names = "\n".join(f"  {index}: {name}" for index, name in enumerate(CLASSES))
-    data.write_text(
-        f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\ntest: images/test\nnames:\n{names}\n"
-    )
-    return data
-
-
-def _yolo_lines(entry: Entry) -> str:
-    lines = []
-    for face in entry.faces:
-        x1, y1, x2, y2 = face.box
-        lines.append(
-            f"{CLASSES.index(face.label)} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}\n"
-        )
-    return "".join(lines)
 
 
 def _use_all_cores(_: DetectionTrainer) -> None:
     # Ultralytics limits torch to one thread on small machines, again at every epoch.
     # A training that was pinned to fewer cores uses those: more threads than cores would wait for each other.
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _provide_font() -> None:
+    # Ultralytics fetches this font before anything else; Matplotlib's own serves as well.
+    font = USER_CONFIG_DIR / "Arial.ttf"
+    if not font.exists():
+        shutil.copyfile(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", font)
 
 
 def train(manifest: Manifest, recipe: Recipe, folder: Path) -> Path:
@@ -99,6 +64,7 @@ def train(manifest: Manifest, recipe: Recipe, folder: Path) -> Path:
     ManifestError
         If train or val is empty.
     """
+    _provide_font()
     ultralytics_settings.update({"sync": False, "mlflow": False, "tensorboard": False})
     data = write_yolo_folder(manifest, folder / "data")
     last = folder / "run" / "weights" / "last.pt"

@@ -8,6 +8,7 @@ the supervisor keeps everything up until a signal ends it.
 import asyncio
 import contextlib
 import json
+import platform
 import re
 import shutil
 import signal
@@ -253,6 +254,9 @@ class _Stack:
 
     def _stages(self) -> Iterator[Child]:
         env = {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics_dir), "MASKWATCH_LOGS__FORMAT": "json"}
+        # Static members: what is killed comes back to its partitions at once, not when its old session ends.
+        for stage in ("DETECTOR", "LIVE"):
+            env[f"MASKWATCH_{stage}__INSTANCE"] = f"{platform.node()}-{self._settings.api.port}"
         this = (sys.executable, "-m", "maskwatch")
         # The slowest to be ready comes first.
         yield Child(name="detector", command=(*this, "detector"), rank=STAGE_RANK, env=env | _DETECTOR_MALLOC)

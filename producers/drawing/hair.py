@@ -21,6 +21,7 @@ from producers.drawing.brush import (
     smooth,
 )
 from producers.drawing.face import Head, form_shade
+from producers.drawing.look import Look
 
 _CURL = 0.05 * np.stack([np.cos(np.linspace(0, 4.5, 9)), np.sin(np.linspace(0, 4.5, 9))], axis=1)
 """A curl at the edge of curly hair."""
@@ -41,6 +42,8 @@ def paint_hair_behind(layer: Layer, head: Head, rng: np.random.Generator) -> Non
     back = -0.10 * math.sin(head.turn)
     if look.hat in _HIDDEN_BEHIND:
         return
+    if look.hair in {"short", "parted", "quiff", "ponytail", "bun"}:
+        layer.fill(_crown(head, _volume(look), 0.10), look.hair_colour * np.float32(0.45), soft=0.012)
     if look.hair in _LONG:
         end = _LONG[look.hair]
         wide = head.half_width + 0.16 * look.hair_volume
@@ -65,7 +68,7 @@ def paint_hair(layer: Layer, head: Head, rng: np.random.Generator) -> None:
     if look.hair == "fringe of age":
         _temples(layer, head, rng)
         return
-    hairline, volume = _hairline(head, rng)
+    hairline, volume = _hairline(head, rng), _volume(look)
     if look.hair == "buzz":
         texture = 1 + 0.12 * grain_patch(rng, layer.alpha.shape, 0.7)
         layer.fill(_cap(head, hairline, 0, 0.02), look.hair_colour, soft=0.018, opacity=0.82, shade=texture)
@@ -132,7 +135,7 @@ def _hair(layer: Layer, head: Head, outline: Points, rng: np.random.Generator, *
 
 def _cloud(head: Head, rng: np.random.Generator, back: float) -> Points:
     """Return the bumpy outline of curls."""
-    big = 0.30 * head.look.hair_volume + (0.16 if head.look.hair == "afro" else 0.02)
+    big = 0.24 * head.look.hair_volume + (0.14 if head.look.hair == "afro" else 0.02)
     angles = np.linspace(0, 2 * math.pi, 34, endpoint=False)
     low = np.clip(np.sin(angles), 0, 1)
     bumps = 1 + rng.normal(0, 0.025, len(angles))
@@ -141,42 +144,50 @@ def _cloud(head: Head, rng: np.random.Generator, back: float) -> Points:
     return smooth(np.stack([x, y], axis=1), steps=4)
 
 
-def _cap(head: Head, hairline: Points, volume: float, sideburn: float) -> Points:
-    """Return the outline between a hairline (places on the face, left to right) and the top of the hair."""
-    w = head.half_width + 0.035 + 0.05 * volume
-    back = -0.08 * math.sin(head.turn)
+def _crown(head: Head, volume: float, sideburn: float) -> Points:
+    """Return the outline of short hair, from one sideburn over the top to the other."""
+    wide = head.half_width + 0.035 + 0.05 * volume
     top = -1.0 - 0.10 * volume
     half = np.array([(0.985, sideburn), (1.02, -0.25), (0.96, -0.58), (0.72, -0.88), (0.36, top + 0.03), (0, top)])
-    outer = shift(mirror(half * (w, 1)), back, 0)
+    outer = mirror(half * (wide, 1))
+    # On the side that is turned away the hair is seen from the front.
+    turn = math.sin(head.turn)
+    outer[:, 0] *= np.where(outer[:, 0] * turn > 0, 1 - 0.22 * abs(turn), 1.0)
+    return curve(shift(outer, -0.08 * turn, 0))
+
+
+def _cap(head: Head, hairline: Points, volume: float, sideburn: float) -> Points:
+    """Return the outline between a hairline (places on the face, left to right) and the top of the hair."""
     inner = head.at([(-0.97, sideburn), *hairline, (0.97, sideburn)])
-    return np.concatenate([curve(outer), curve(inner)])
+    return np.concatenate([_crown(head, volume, sideburn), curve(inner)])
 
 
-def _hairline(head: Head, rng: np.random.Generator) -> tuple[Points, float]:
-    """Return where the hair begins, as places of the face from left to right, and how high it stands."""
+def _volume(look: Look) -> float:
+    """Return how high the hair stands."""
+    changed = {"quiff": look.hair_volume * 1.4 + 0.7, "parted": look.hair_volume + 0.3, "bun": 0.15, "ponytail": 0.15}
+    return changed.get(look.hair, look.hair_volume)
+
+
+def _hairline(head: Head, rng: np.random.Generator) -> Points:
+    """Return where the hair begins, as places of the face from left to right."""
     look = head.look
     line = -0.60 + 0.05 * rng.normal() - (0.08 if look.age == "elder" and not look.soft else 0.0)
     part = float(rng.choice([-1, 1])) * rng.uniform(0.15, 0.4)
-    volume = look.hair_volume
     fringed = look.hair == "bangs" or (look.hair == "bob" and part > 0)
     middle: list[tuple[float, float]] = [(-0.80, -0.40), (-0.5, line), (0, line - 0.05), (0.5, line), (0.80, -0.40)]
     edge = -0.18
     if look.hair == "quiff":
         middle = [(-0.82, -0.42), (-0.55, line), (-0.2, line - 0.12), (0.3, line - 0.10), (0.6, line), (0.82, -0.42)]
-        volume = volume * 1.4 + 0.7
     elif look.hair == "parted":
         middle = [(-0.84, -0.36), (part - 0.35, -0.5), (part, line - 0.14), (part + 0.35, -0.52), (0.84, -0.36)]
         edge = -0.12
-        volume += 0.3
     elif fringed:
         middle = [(u, -0.27 + 0.03 * rng.normal()) for u in (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)]
         edge = -0.05
     elif look.hair in _LONG:
         middle = [(-0.86, -0.33), (part - 0.4, -0.52), (part, -0.80), (part + 0.4, -0.54), (0.86, -0.33)]
         edge = -0.02
-    elif look.hair in {"bun", "ponytail"}:
-        volume = 0.15
-    return np.array([(-0.93, edge), *middle, (0.93, edge)]), volume
+    return np.array([(-0.93, edge), *middle, (0.93, edge)])
 
 
 def _temples(layer: Layer, head: Head, rng: np.random.Generator) -> None:

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from maskwatch.messages import MarkedFace
+from training.errors import ManifestError
+from training.manifest import Entry, Manifest
+from training.yolo_folder import write_yolo_folder
+
+
+def entry(path: Path, part: str, digest: str) -> Entry:
+    path.write_bytes(b"picture")
+    return Entry(digest, str(path), "s", 100, 50, digest, part, (MarkedFace("without_mask", (0.1, 0.2, 0.3, 0.6)),))
+
+
+def test_pictures_are_linked_and_boxes_become_centres_and_sizes(tmp_path: Path) -> None:
+    entries = (entry(tmp_path / "a.jpg", "train", "a" * 64), entry(tmp_path / "b.png", "val", "b" * 64))
+    for _ in range(2):  # a second time changes nothing
+        data = write_yolo_folder(Manifest(entries), tmp_path / "yolo")
+    link = tmp_path / "yolo" / "images" / "train" / f"{'a' * 16}.jpg"
+    assert link.resolve() == (tmp_path / "a.jpg").resolve()
+    label = tmp_path / "yolo" / "labels" / "train" / f"{'a' * 16}.txt"
+    assert label.read_text() == "1 0.200000 0.400000 0.200000 0.400000\n"
+    assert (tmp_path / "yolo" / "images" / "val" / f"{'b' * 16}.png").exists()
+    assert "  2: mask_weared_incorrect" in data.read_text()
+
+
+def test_a_training_needs_train_and_val(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="no picture in val"):
+        write_yolo_folder(Manifest((entry(tmp_path / "a.jpg", "train", "a" * 64),)), tmp_path / "yolo")
