@@ -106,7 +106,8 @@ def visible_faces(scenery: Sequence[Placed], size: tuple[int, int]) -> list[tupl
             columns = np.linspace(left, right, _PROBES + 2)[1:-1].astype(np.intp)
             rows = np.linspace(top, bottom, _PROBES + 2)[1:-1].astype(np.intp)
             seen = _uncovered(columns, rows, scenery[depth + 1 :])
-            box = (left / width, top / height, right / width, bottom / height)
+            # Plain numbers: positions may come from numpy, and what is known of a frame is written as JSON.
+            box = (float(left / width), float(top / height), float(right / width), float(bottom / height))
             found.append((MarkedFace(label, box), within * seen))
     return found
 

@@ -9,12 +9,14 @@
   at the end. ``topics_ready``: all topics of ``settings``. Few topics are quicker than all.
 """
 
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from maskwatch import topics
 from maskwatch.errors import StackError
@@ -27,14 +29,15 @@ DISK_BYTES = 2**30
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    home = tmp_path_factory.mktemp("kafka")
-    yield from _running_kafka(home)
+def kafka() -> Iterator[Kafka]:
+    with stack.scratch() as home:
+        yield from _running_kafka(home)
 
 
 @pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[Kafka]:
-    yield from _running_kafka(tmp_path)
+def own_broker() -> Iterator[Kafka]:
+    with stack.scratch() as home:
+        yield from _running_kafka(home)
 
 
 @pytest.fixture
@@ -63,11 +66,11 @@ async def create_topics() -> AsyncIterator[CreateTopics]:
     yield create
     for where, names in created:
         admin = AIOKafkaAdminClient(**connection_options(where))
-        await admin.start()
-        try:
+        # A test may have left its own broker dead.
+        with contextlib.suppress(KafkaError):
+            await admin.start()
             await admin.delete_topics(names)
-        finally:
-            await admin.close()
+        await admin.close()
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskwatch.messages import MarkedFace, SceneKnobs
+from maskwatch.messages import FrameInfo, MarkedFace, SceneKnobs, frame_headers, read_frame_headers
 from producers.scene import Scene
 from producers.source import Shot, Source
 
@@ -250,3 +251,14 @@ def test_nobody_with_a_mask_walks_in_while_masks_are_off(open_stage: Open) -> No
     stage.scene.turn(SceneKnobs(masks="none"))
 
     assert all(labels(stage.after(1)) <= {"without_mask"} for _ in range(30))
+
+
+def test_what_is_known_of_a_frame_goes_into_its_headers(open_stage: Open) -> None:
+    stage = open_stage(seed=3)
+    known = 0
+    for _ in range(20):  # people's paths differ, and with them the numbers that positions are made of
+        truth = truth_of(stage.after(1))
+        known += len(truth)
+        info = FrameInfo("demo", "s1", 0, datetime(2026, 11, 1, tzinfo=UTC), *SIZE, truth)
+        assert read_frame_headers(frame_headers(info)).truth == truth
+    assert known > 20

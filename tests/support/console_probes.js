@@ -36,7 +36,9 @@ window.probes = {
       const painted = (x, y) => colour.every((value, channel) => Math.abs(value - pixel(x, y)[channel]) < 40);
       const left = Math.round(x1 * canvas.width);
       const steps = Array.from({ length: 8 * devicePixelRatio + 4 }, (_, step) => left + 2 - step);
-      const heights = Array.from({ length: 40 }, (_, row) => Math.round((y1 + (0.2 + row / 66) * (y2 - y1)) * canvas.height));
+      const heights = Array.from({ length: 40 }, (_, row) =>
+        Math.round((y1 + (0.2 + row / 66) * (y2 - y1)) * canvas.height),
+      );
       const widths = heights.map((y) => steps.filter((x) => painted(x, y)).length / devicePixelRatio);
       const share = widths.filter((width) => width > 0).length / heights.length;
       return { label, width: Math.max(...widths), share };
@@ -61,7 +63,10 @@ window.probes = {
         const width = 10 + 120 * random();
         return { x: random() * picture.width - 10, y: random() * picture.height - 10, width, height: width * 1.3 };
       });
-      const sizes = faces.map(() => [{ width: 90, height: 20 }, { width: 20, height: 20 }]);
+      const sizes = faces.map(() => [
+        { width: 90, height: 20 },
+        { width: 20, height: 20 },
+      ]);
       const chips = placeChips(faces, sizes, picture).filter((chip) => chip !== null);
       counts.placed += chips.length;
       counts.shortened += chips.filter(({ chip }) => chip === 1).length;
@@ -102,11 +107,13 @@ window.probes = {
         const rows = Math.ceil(count / columns);
         return rows * (size / aspect + caption(size)) + (rows - 1) * gap;
       };
-      const holds = (columns, size, slack) => across(columns, size) <= width + slack && down(columns, size) <= height + slack;
+      const holds = (columns, size, slack) =>
+        across(columns, size) <= width + slack && down(columns, size) <= height + slack;
       const anyHolds = (size) => Array.from({ length: count }, (_, index) => holds(index + 1, size, 0)).some(Boolean);
       const scrolls = down(wall.columns, wall.width) > height + 0.5;
       const right = scrolls ? !anyHolds(minimum) && wall.width >= minimum - 1 : !anyHolds(wall.width * 1.02 + 1);
-      if (!right || across(wall.columns, wall.width) > width + 0.5) wrong.push({ space: { width, height, count, aspect }, wall });
+      if (!right || across(wall.columns, wall.width) > width + 0.5)
+        wrong.push({ space: { width, height, count, aspect }, wall });
     }
     return wrong;
   },

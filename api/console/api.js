@@ -1,0 +1,151 @@
+// Asks the server: single requests with a time-out, and feeds that ask again and again and come back by themselves.
+
+const TIMEOUT = 5000;
+export const UNAUTHORIZED = 401;
+
+export class ApiError extends Error {
+  /**
+   * @param {string} message for people: what failed
+   * @param {number} status 0 if the server gave no answer at all
+   * @param {string} [page] that explains this kind of problem
+   */
+  constructor(message, status, page = "") {
+    super(message);
+    this.status = status;
+    this.page = page;
+  }
+}
+
+/**
+ * How long to wait before the next try: doubled each time, never above the cap, and spread so that many viewers do
+ * not return in the same moment.
+ *
+ * @param {number} attempt counted from 0
+ * @param {{base?: number, cap?: number, random?: () => number}} [options] in milliseconds
+ */
+export function backoff(attempt, { base = 1000, cap = 10_000, random = Math.random } = {}) {
+  return Math.min(cap, base * 2 ** Math.min(attempt, 16)) * (0.75 + random() / 4);
+}
+
+/**
+ * GET a JSON answer.
+ *
+ * @param {string} path
+ * @param {number[]} [accept] statuses beside 2xx whose body is an answer too
+ * @returns {Promise<any>}
+ * @throws {ApiError}
+ */
+export async function getJson(path, accept = []) {
+  const { status, body } = await ask(path, { headers: { accept: "application/json" }, cache: "no-store" }, accept);
+  const answer = parse(body);
+  if (answer === undefined) throw new ApiError(`The answer to ${path} is not JSON: is a proxy in between?`, status);
+  return answer;
+}
+
+/**
+ * Give the server its token once; the browser keeps a cookie that no script can read.
+ *
+ * @param {string} token
+ * @throws {ApiError}
+ */
+export async function signIn(token) {
+  await ask("/session", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ token }),
+  });
+}
+
+/**
+ * @param {string} path @param {RequestInit} request @param {number[]} [accept]
+ * @returns {Promise<{status: number, body: string}>}
+ * @throws {ApiError}
+ */
+async function ask(path, request, accept = []) {
+  let response;
+  let body;
+  try {
+    response = await fetch(path, { ...request, signal: AbortSignal.timeout(TIMEOUT) });
+    body = await response.text();
+  } catch (error) {
+    const late = error instanceof DOMException && error.name === "TimeoutError";
+    throw new ApiError(
+      late ? `The server did not answer within ${TIMEOUT / 1000} s.` : "The server cannot be reached.",
+      0,
+    );
+  }
+  const { ok, status } = response;
+  if (ok || accept.includes(status)) return { status, body };
+  const problem = parse(body);
+  throw new ApiError(
+    problem?.detail ?? problem?.title ?? `The server answered ${path} with ${status}.`,
+    status,
+    problem?.type,
+  );
+}
+
+/** @param {string} text */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * One path, asked periodically while the page is in sight. Tells «change» after every answer and every failure; keeps
+ * the last answer through failures, because something old, marked as old, beats nothing.
+ */
+export class Feed extends EventTarget {
+  /** @type {any} the last answer, null before the first */
+  data = null;
+  /** @type {ApiError | null} why the last try failed */
+  error = null;
+  /** @type {number | null} when the next try after a failure is due, in milliseconds since 1970 */
+  retryAt = null;
+  #failures = 0;
+  #busy = false;
+  #timer = 0;
+
+  /** @param {string} path @param {{every: number, accept?: number[]}} options */
+  constructor(path, { every, accept = [] }) {
+    super();
+    this.path = path;
+    this.every = every;
+    this.accept = accept;
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) clearTimeout(this.#timer);
+      else this.refresh();
+    });
+  }
+
+  /** "connecting" before the first answer, "lost" while there is none, "live" otherwise. */
+  get state() {
+    if (this.error?.status === 0) return "lost";
+    return this.data === null && this.error === null ? "connecting" : "live";
+  }
+
+  async refresh() {
+    if (this.#busy) return;
+    this.#busy = true;
+    clearTimeout(this.#timer);
+    try {
+      this.data = await getJson(this.path, this.accept);
+      this.error = null;
+      this.retryAt = null;
+      this.#failures = 0;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.error = error;
+      // Without the token, asking again is of no use until a person has given it.
+      this.retryAt = error.status === UNAUTHORIZED ? null : Date.now() + backoff(this.#failures++);
+    } finally {
+      this.#busy = false;
+    }
+    const wait = this.retryAt === null ? this.every : this.retryAt - Date.now();
+    if (!document.hidden && this.error?.status !== UNAUTHORIZED)
+      this.#timer = window.setTimeout(() => this.refresh(), wait);
+    this.dispatchEvent(new Event("change"));
+  }
+}

@@ -1,0 +1,42 @@
+// The console's start: what pages there are, and what all of them share. A new page is one module and one line.
+
+import { Feed, getJson } from "./api.js";
+import { Keys } from "./keys.js";
+import { live } from "./pages/live/page.js";
+import { lost } from "./pages/lost.js";
+import { Router } from "./router.js";
+import { Shell } from "./shell.js";
+
+const PAGES = [live];
+
+const keys = new Keys();
+const cameras = new Feed("/cameras", { every: 5000 });
+const ready = new Feed("/ready", { every: 15_000, accept: [503] });
+const shell = new Shell(PAGES, keys, cameras);
+const router = new Router(PAGES, lost, /** @type {HTMLElement} */ (document.querySelector("main")), (page) =>
+  shell.markPage(page),
+);
+
+ready.addEventListener("change", () => {
+  const failing = (ready.data?.checks ?? []).filter((/** @type {{ok: boolean}} */ check) => !check.ok);
+  const heard = ready.error === null && failing.length > 0;
+  const text = failing
+    .map((/** @type {{name: string, reason: string}} */ { name, reason }) => (reason ? `${name}: ${reason}` : name))
+    .join("; ");
+  shell.banner(heard ? { title: "Not everything is running.", text: `${text}. It is tried again by itself.` } : null);
+});
+
+/** The version and the source link do not change while the page is open: asked until answered once. */
+async function askAbout() {
+  try {
+    shell.setAbout(await getJson("/health"));
+    cameras.removeEventListener("change", askAbout);
+  } catch {
+    // The header says that the connection is lost; the next answer of the cameras asks again.
+  }
+}
+
+router.start({ shell, keys, router, cameras });
+cameras.addEventListener("change", askAbout);
+cameras.refresh();
+ready.refresh();

@@ -1,0 +1,128 @@
+// What stands in place of the wall while there is nothing to show: loading, no camera, no such camera, no answer.
+
+import { ApiError, UNAUTHORIZED, signIn } from "../../api.js";
+import { CAMERA_COMMANDS, commandList } from "../../dialogs.js";
+import { h, icon } from "../../element.js";
+import { LABELS, stateChip } from "../../states.js";
+import { recall } from "../../stored.js";
+
+/**
+ * @param {import("../../api.js").Feed} feed of the cameras
+ * @param {string | null} single the camera that the address names
+ * @param {(message: string) => void} toast
+ * @returns {{id: string, element: HTMLElement} | null} null when the cameras can be shown; same id, same content
+ */
+export function cardFor(feed, single, toast) {
+  const { data, error } = feed;
+  if (error?.status === UNAUTHORIZED) return { id: "token", element: locked(feed) };
+  if (data === null && error !== null) return { id: `error ${error.message}`, element: failed(error, feed) };
+  if (data === null)
+    return { id: "loading", element: skeleton(single === null ? Math.min(12, Math.max(1, recall("wall", 1))) : 1) };
+  if (single !== null && !data.cameras.some((/** @type {{id: string}} */ { id }) => id === single))
+    return { id: `unknown ${single}`, element: unknown(single) };
+  if (data.cameras.length === 0) return { id: "empty", element: empty(toast) };
+  return null;
+}
+
+/** @param {number} count */
+function skeleton(count) {
+  const tiles = Array.from({ length: count }, () =>
+    h("div", { class: "skeleton" }, h("div", { class: "skeleton-picture" }), h("div", { class: "skeleton-line" })),
+  );
+  const columns = Math.ceil(Math.sqrt(count));
+  const wall = h(
+    "div",
+    { class: "skeletons" },
+    h("p", { class: "sr-only" }, "Asking which cameras there are"),
+    ...tiles,
+  );
+  wall.style.setProperty("--columns", String(columns));
+  return wall;
+}
+
+/** @param {import("../../api.js").Feed} feed to ask again once the token was taken */
+function locked(feed) {
+  const field = h("input", {
+    id: "token",
+    name: "token",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
+  // Password managers file a token under a name, and browsers ask for one.
+  const user = h("input", {
+    type: "text",
+    name: "username",
+    autocomplete: "username",
+    value: "maskwatch",
+    hidden: true,
+    readonly: true,
+  });
+  const answer = h("p", { class: "answer", role: "alert" });
+  const enter = async (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    answer.textContent = "";
+    try {
+      await signIn(field.value);
+      feed.refresh();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      answer.textContent = error.message;
+      field.select();
+    }
+  };
+  return h(
+    "form",
+    { class: "card", onsubmit: enter },
+    icon("locked"),
+    h("h2", {}, "This server asks for its token"),
+    h("p", {}, "It is the value of api.token in the settings of the installation."),
+    user,
+    h("div", { class: "field" }, h("label", { for: "token" }, "Token"), field),
+    answer,
+    h("div", { class: "actions" }, h("button", { class: "button primary", type: "submit" }, "Enter")),
+  );
+}
+
+/** @param {ApiError} error @param {import("../../api.js").Feed} feed */
+function failed({ message, page }, feed) {
+  return h(
+    "section",
+    { class: "card wrong" },
+    icon("wrong"),
+    h("h2", {}, "The cameras cannot be listed"),
+    h("p", {}, `${message} It is tried again by itself.`),
+    h(
+      "div",
+      { class: "actions" },
+      h("button", { class: "button primary", type: "button", onclick: () => feed.refresh() }, "Try again now"),
+      page ? h("a", { class: "button", href: page }, "What this means") : null,
+    ),
+  );
+}
+
+/** @param {string} camera */
+function unknown(camera) {
+  return h(
+    "section",
+    { class: "card" },
+    icon("offline"),
+    h("h2", {}, `There is no camera «${camera}»`),
+    h("p", {}, "It was removed, or its name is another. When a camera of that name is started, it appears here."),
+    h("div", { class: "actions" }, h("a", { class: "button primary", href: "/live" }, "All cameras")),
+  );
+}
+
+/** @param {(message: string) => void} toast */
+function empty(toast) {
+  return h(
+    "section",
+    { class: "card" },
+    icon("live"),
+    h("h2", {}, "No cameras yet"),
+    h("p", {}, "Moving pictures appear here, with a box around every face:"),
+    h("ul", { class: "legend" }, ...LABELS.map((label) => h("li", {}, stateChip(label)))),
+    h("p", {}, "Start a camera where Maskwatch is installed:"),
+    commandList(CAMERA_COMMANDS, toast),
+  );
+}

@@ -1,0 +1,165 @@
+"""The main job, whole: `maskwatch up`, a camera, and a browser that sees boxes on faces, whatever dies meanwhile."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from maskwatch.inference import iou
+from maskwatch.messages import Box, DetectedFace, FrameInfo, MarkedFace, read_frame_headers
+from maskwatch.settings import PROJECT, Settings
+from maskwatch.topics import Name
+from tests.support.console_page import LAPTOP
+from tests.support.topic import read_all
+from tests.support.up import Up, prepared_home
+from training.catalogue import read_voc
+from training.manifest import build
+
+PHOTOGRAPHS = [PROJECT.parent / "shared" / "data" / name for name in ("facemask-voc", "portraits")]
+CAMERAS = """
+[[camera]]
+id = "drawn"
+source = "scene"
+rate = 5
+seed = 4242
+"""
+CAST = """
+[[camera]]
+id = "photographed"
+source = "scene"
+rate = 5
+seed = 4243
+cast = "{cast}"
+"""
+FRAMES = 40
+BUSY = 120_000
+"""Milliseconds. Starting everything on two busy cores takes its time."""
+
+
+@pytest.fixture(scope="module")
+def cameras(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Return a cameras.toml and its ids: drawn people, and the photographs that no training saw."""
+    folder = tmp_path_factory.mktemp("cameras")
+    file = folder / "cameras.toml"
+    if not all(path.exists() for path in PHOTOGRAPHS):
+        file.write_text(CAMERAS)
+        return file, ["drawn"]
+    cast = folder / "cast"
+    for name in ("images", "annotations"):
+        (cast / name).mkdir(parents=True)
+    pictures = [picture for path in PHOTOGRAPHS for picture in read_voc(path)[0]]
+    for entry in build(pictures).part("test"):
+        path = Path(entry.path)
+        (cast / "images" / path.name).symlink_to(path)
+        shutil.copy(path.parents[1] / "annotations" / f"{path.stem}.xml", cast / "annotations")
+    file.write_text(CAMERAS + CAST.format(cast=cast))
+    return file, ["drawn", "photographed"]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, cameras: tuple[Path, list[str]]) -> Iterator[Up]:
+    with Up.running(prepared_home(tmp_path_factory.mktemp("up")), "--cameras", str(cameras[0])) as up:
+        up.wait_for("ready in ")
+        yield up
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": LAPTOP[0], "height": LAPTOP[1]})
+    page = context.new_page()
+    page.set_default_timeout(BUSY)
+    yield page
+    context.close()
+
+
+def drawn_frames(page: Page, camera: str, count: int) -> dict[str, list[DetectedFace]]:
+    """Return what the browser drew on so many frames, by frame id."""
+    seen: dict[str, list[DetectedFace]] = {}
+    last = ""
+    for _ in range(count):
+        page.wait_for_function(
+            "([id, last]) => (document.querySelector(`canvas[data-camera=${id}]`)?.dataset.frame ?? last) !== last",
+            arg=[camera, last],
+        )
+        last, objects = page.eval_on_selector(
+            f"canvas[data-camera={camera}]", "canvas => [canvas.dataset.frame, canvas.dataset.objects]"
+        )
+        seen[last] = [DetectedFace(face["label"], face["score"], tuple(face["box"])) for face in json.loads(objects)]
+    return seen
+
+
+def in_a_thread(settings: Settings) -> list[FrameInfo]:
+    """Read the live topic; Playwright has this thread's event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        records = thread.submit(asyncio.run, read_all(settings, Name.FRAMES_LIVE)).result()
+    return [read_frame_headers(record.headers) for record in records]
+
+
+def found(truth: tuple[MarkedFace, ...], seen: list[DetectedFace]) -> int:
+    return sum(any(face.label == true.label and iou(face.box, true.box) >= 0.5 for face in seen) for true in truth)
+
+
+def centre(box: Box) -> float:
+    return (box[0] + box[2]) / 2
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("camera", ["drawn", "photographed"])
+def test_boxes_sit_on_the_faces_they_speak_of_and_move_with_them(
+    running: Up, cameras: tuple[Path, list[str]], page: Page, camera: str
+) -> None:
+    if camera not in cameras[1]:
+        pytest.skip("the photographs of ../shared/data are not here")
+    page.goto(f"{running.url}/live/{camera}")
+    # A few at a time: the live topic keeps frames for a minute, and their truth is in their headers.
+    seen: dict[str, list[DetectedFace]] = {}
+    truth: dict[str, tuple[MarkedFace, ...]] = {}
+    while len(seen) < FRAMES:
+        seen |= drawn_frames(page, camera, 10)
+        truth |= {info.id: info.truth or () for info in in_a_thread(running.settings) if info.camera == camera}
+        page.wait_for_timeout(2000)
+    assert set(seen) <= set(truth)
+    faces = sum(len(truth[frame]) for frame in seen)
+    right = sum(found(truth[frame], faces_seen) for frame, faces_seen in seen.items())
+    assert faces >= FRAMES
+    assert right / faces >= 0.8, f"{right} of {faces} faces"
+    # The people moved, and what was drawn with them.
+    centres = {round(centre(face.box), 2) for frame in seen for face in truth[frame]}
+    assert len(centres) > 10
+    assert len({round(centre(face.box), 2) for faces_seen in seen.values() for face in faces_seen}) > 10
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("victim", ["detector", "valkey", "live", "camera", "api", "kafka"])
+def test_the_picture_returns_after_a_kill(running: Up, page: Page, victim: str) -> None:
+    page.goto(f"{running.url}/live/drawn")
+    drawn_frames(page, "drawn", 2)
+    killed = running.children()[victim]
+    killed.kill()
+    running.wait_for(f"{victim}", "is up again")
+    assert running.children()[victim].pid != killed.pid
+    # The page is not loaded again: it comes back by itself, with newer frames of the same camera.
+    assert len(drawn_frames(page, "drawn", 5)) == 5
+
+
+def test_two_cameras_are_a_wall(running: Up, cameras: tuple[Path, list[str]], page: Page) -> None:
+    page.goto(running.url)
+    for camera in cameras[1]:
+        drawn_frames(page, camera, 2)
+    assert page.url == f"{running.url}/live"
+
+
+def test_the_api_knows_what_runs(running: Up, cameras: tuple[Path, list[str]], page: Page) -> None:
+    answers: Mapping[str, object] = {
+        path: page.request.get(f"{running.url}{path}").text() for path in ("/metrics", "/cameras", "/ready", "/health")
+    }
+    assert 'maskwatch_frames_detected_total{lane="live"}' in str(answers["/metrics"])
+    assert "maskwatch_frames_joined_total" in str(answers["/metrics"])
+    listed = {camera["id"]: camera["state"] for camera in json.loads(str(answers["/cameras"]))["cameras"]}
+    assert listed == dict.fromkeys(cameras[1], "online")
+    assert json.loads(str(answers["/ready"]))["ready"] is True
