@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from maskwatch import pictures
 from maskwatch.inference import FILE, Detected, Detector, Golden, ModelCard, ModelFile, ShapeName
 from maskwatch.messages import CLASSES, DetectedFace
-from maskwatch.settings import DetectorSettings
+from maskwatch.settings import PROJECT, DetectorSettings
 from training.errors import ExportError
 from training.manifest import Entry
 
@@ -242,7 +242,7 @@ def _raw_onnx(checkpoint: Path) -> Path:
         "import sys; from training import train; from ultralytics import YOLO; "
         f"YOLO(sys.argv[1]).export(format='onnx', dynamic=True, simplify=False, opset={OPSET}, device='cpu')"
     )
-    subprocess.run([sys.executable, "-c", code, str(checkpoint)], check=True, timeout=1800)  # noqa: S603  # ours
+    subprocess.run([sys.executable, "-c", code, str(checkpoint.resolve())], check=True, timeout=1800, cwd=PROJECT)  # noqa: S603  # ours
     return checkpoint.with_suffix(".onnx")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,8 +38,8 @@ seed = 4243
 cast = "{cast}"
 """
 FRAMES = 40
-BUSY = 120_000
-"""Milliseconds. Starting everything on two busy cores takes its time."""
+BUSY_S = 120
+"""Seconds. Two busy cores take their time."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, cameras: tuple[Path, list[
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": LAPTOP[0], "height": LAPTOP[1]})
     page = context.new_page()
-    page.set_default_timeout(BUSY)
+    page.set_default_timeout(BUSY_S * 1000)
     yield page
     context.close()
 
@@ -80,16 +81,20 @@ def page(browser: Browser) -> Iterator[Page]:
 def drawn_frames(page: Page, camera: str, count: int) -> dict[str, list[DetectedFace]]:
     """Return what the browser drew on so many frames, by frame id."""
     seen: dict[str, list[DetectedFace]] = {}
-    last = ""
-    for _ in range(count):
-        page.wait_for_function(
-            "([id, last]) => (document.querySelector(`canvas[data-camera=${id}]`)?.dataset.frame ?? last) !== last",
-            arg=[camera, last],
+    deadline = time.monotonic() + BUSY_S
+    while len(seen) < count:
+        assert time.monotonic() < deadline, f"{len(seen)} of {count} frames of {camera} in {BUSY_S} s"
+        # Asked again and again from outside: the page's own policy forbids it to evaluate text.
+        drawn = page.evaluate(
+            "id => { const c = document.querySelector(`canvas[data-camera=${id}]`); "
+            "return c?.dataset.frame ? [c.dataset.frame, c.dataset.objects] : null }",
+            camera,
         )
-        last, objects = page.eval_on_selector(
-            f"canvas[data-camera={camera}]", "canvas => [canvas.dataset.frame, canvas.dataset.objects]"
-        )
-        seen[last] = [DetectedFace(face["label"], face["score"], tuple(face["box"])) for face in json.loads(objects)]
+        if drawn is not None:
+            seen[drawn[0]] = [
+                DetectedFace(face["label"], face["score"], tuple(face["box"])) for face in json.loads(drawn[1])
+            ]
+        page.wait_for_timeout(50)
     return seen
 
 
@@ -138,13 +143,13 @@ def test_boxes_sit_on_the_faces_they_speak_of_and_move_with_them(
 @pytest.mark.parametrize("victim", ["detector", "valkey", "live", "camera", "api", "kafka"])
 def test_the_picture_returns_after_a_kill(running: Up, page: Page, victim: str) -> None:
     page.goto(f"{running.url}/live/drawn")
-    drawn_frames(page, "drawn", 2)
+    before = drawn_frames(page, "drawn", 2)
     killed = running.children()[victim]
     killed.kill()
     running.wait_for(f"{victim}", "is up again")
     assert running.children()[victim].pid != killed.pid
     # The page is not loaded again: it comes back by itself, with newer frames of the same camera.
-    assert len(drawn_frames(page, "drawn", 5)) == 5
+    assert len(set(drawn_frames(page, "drawn", 6 + len(before))) - set(before)) >= 5
 
 
 def test_two_cameras_are_a_wall(running: Up, cameras: tuple[Path, list[str]], page: Page) -> None:
@@ -162,4 +167,4 @@ def test_the_api_knows_what_runs(running: Up, cameras: tuple[Path, list[str]], p
     assert "maskwatch_frames_joined_total" in str(answers["/metrics"])
     listed = {camera["id"]: camera["state"] for camera in json.loads(str(answers["/cameras"]))["cameras"]}
     assert listed == dict.fromkeys(cameras[1], "online")
-    assert json.loads(str(answers["/ready"]))["ready"] is True
+    assert json.loads(str(answers["/ready"]))["status"] == "ready"

@@ -205,7 +205,7 @@ export class Tile {
     setText(dropped.firstChild, `${live.dropped.toLocaleString("en")} dropped`);
     setText(dropped.lastChild, live.dropped > 0 ? " · newest wins" : "");
     dropped.title = "Frames of this session that were skipped, so that the newest is never late";
-    setText(model, live.model.version);
+    setText(model, `model ${live.model.version}`);
     model.title = `${live.model.name} ${live.model.version}, SHA-256 ${live.model.sha256}`;
   }
 }
