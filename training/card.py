@@ -69,7 +69,7 @@ checkpoint (AGPL-3.0). The commands are in `docs/training.md`.
 
 - Faces under about 12 px of the model's input are missed; so are many in profile.
 - `mask_weared_incorrect` is the rarest class and the one most often confused.
-- A face that fills the square input (over about 400 of its pixels) is less sure than one half that size: training showed few.
+- A face that fills the square input (over about 400 of its pixels) is less sure than a smaller one.
 - The same person may appear in train and test of `portraits`, so its figures flatter.
 - Portraits' boxes are softer than facemask-voc's, so their mAP50-95 is worth less than their mAP50.
 - It says where masks are, not who wears them. It is no medical device and no proof of anything about a person.

@@ -51,8 +51,10 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
     ),
     (
         Camera("door-2", "webcam:0", "Back door"),
-        b'{"id":"door-2","source":"webcam:0","name":"Back door","rate":10.0,"longest_side":1280,"quality":80,'
-         b'"zones":[],"record_rate":1.0,"loop":true,"pace":"real-time","cast":null,"seed":1}',
+        (
+            b'{"id":"door-2","source":"webcam:0","name":"Back door","rate":10.0,"longest_side":1280,"quality":80,'
+            b'"zones":[],"record_rate":1.0,"loop":true,"pace":"real-time","cast":null,"seed":1}'
+        ),
     ),
     (
         CameraStatus("door-2", "offline", NOON, "no frame for 10 s"),
@@ -66,8 +68,10 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
     ),
     (
         DeadLetter("frames.live.v1", 3, 99, "empty", NOON, 0),
-        b'{"topic":"frames.live.v1","partition":3,"offset":99,"reason":"empty",'
-         b'"refused":"2026-11-01T12:00:00.250000Z","size":0}',
+        (
+            b'{"topic":"frames.live.v1","partition":3,"offset":99,"reason":"empty",'
+            b'"refused":"2026-11-01T12:00:00.250000Z","size":0}'
+        ),
     ),
 ]  # fmt: skip
 

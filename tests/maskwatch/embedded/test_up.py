@@ -16,7 +16,7 @@ import pytest
 
 from maskwatch.embedded import jars
 from maskwatch.embedded.broker import free_port
-from maskwatch.embedded.up import address, camera_arguments, up, webcam_hint, webcams
+from maskwatch.embedded.up import SECOND_SIGNAL_S, address, camera_arguments, up, webcam_hint, webcams
 from maskwatch.errors import SettingsError
 from maskwatch.settings import Settings
 from tests.support import stack
@@ -237,12 +237,17 @@ async def test_what_does_not_start_is_named_and_the_rest_goes_on(own_services: t
         assert any("✗ detector" in line and "/no/model" in line for line in stack_.lines)
         children = stack_.children()
         assert {"api", "live"} <= children.keys()
-        # Who asks twice does not want to wait.
+        # One stage is deaf; who asks twice does not want to wait.
+        children["live"].suspend()
         stack_.process.send_signal(signal.SIGINT)
         await stack_.line("stopping; a second Ctrl-C does not wait")
+        await asyncio.sleep(SECOND_SIGNAL_S + 0.2)
         stack_.process.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(stack_.process.wait, 15) == 0
         assert [name for name, child in children.items() if child.is_running()] == []
+        assert stack_.process.stdout is not None
+        rest = await asyncio.to_thread(stack_.process.stdout.read)
+        assert "starting it again" not in rest
 
 
 async def test_services_of_ones_own_are_used(own_services: tuple[str, str], home: Path, pictures: str) -> None:
