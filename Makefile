@@ -2,11 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes --progress-bar on
+INSTALL := $(BIN)/python requirements/install.py
 MASKWATCH := $(BIN)/maskwatch
-# What the newest lock was made for; bump when the packages change much.
+# Megabytes that are fetched, and that lie on the disk once they are unpacked too; measured, for the progress bar.
 BASE_MB := 182
+BASE_UNPACKED_MB := 780
 DEV_MB := 330
+DEV_UNPACKED_MB := 1300
+TRAIN_UNPACKED_MB := 9000
 
 .DEFAULT_GOAL := help
 .PHONY: help up test lint train lock clean
@@ -49,19 +52,19 @@ $(VENV)/bin/python:
 
 $(VENV)/.base: requirements/base.txt pyproject.toml | $(VENV)/bin/python
 	@test -e $@ || echo "Maskwatch · first start: about $(BASE_MB) MB of packages, 42 MB of Kafka, then nothing is fetched again"
-	@$(PIP) -q -r requirements/base.txt
+	@$(INSTALL) requirements/base.txt environment $(BASE_UNPACKED_MB)
 	@$(MAKE) --no-print-directory $(VENV)/.self
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	@test -e $@ || echo "Maskwatch · packages for development: about $(DEV_MB) MB"
-	@$(PIP) -q -r requirements/dev.txt
+	@$(INSTALL) requirements/dev.txt environment $(DEV_UNPACKED_MB)
 	@$(MAKE) --no-print-directory $(VENV)/.self
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.train: requirements/train.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Maskwatch · packages for training: about 3 GB, most of it torch"
-	@$(PIP) -q -r requirements/train.txt
+	@$(INSTALL) requirements/train.txt environment $(TRAIN_UNPACKED_MB)
 	@$(MAKE) --no-print-directory $(VENV)/.self
 	@touch $@ $(VENV)/.dev $(VENV)/.base
 
