@@ -1,7 +1,7 @@
 """What every test may ask for: a real Kafka, a real Valkey, settings that name them, and topics.
 
 - ``kafka``: the session's broker (do not kill it); ``.bootstrap_servers``, ``.settings(**groups)``.
-- ``own_broker``: one for this test alone: ``.kill()``, ``.start()``, and what ``kafka`` has.
+- ``own_broker``: one for this test alone, always embedded: ``.kill()``, ``.start()``, and what ``kafka`` has.
 - ``valkey``: one for this test alone: ``.url``, ``.kill()``, ``.start()``.
 - ``settings``: settings on ``kafka`` with a topic prefix of this test's own; more with
   ``kafka.settings(valkey={"url": valkey.url})``.
@@ -11,7 +11,7 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,13 +31,14 @@ DISK_BYTES = 2**30
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
     with stack.scratch() as home:
-        yield from _running_kafka(home)
+        yield from _running_kafka(stack.kafka_service, home)
 
 
 @pytest.fixture
 def own_broker() -> Iterator[Kafka]:
     with stack.scratch() as home:
-        yield from _running_kafka(home)
+        # Always the embedded one: Kafka's image refuses to start again on the folder of a killed container.
+        yield from _running_kafka(stack.EmbeddedKafka, home)
 
 
 @pytest.fixture
@@ -79,9 +80,9 @@ async def topics_ready(settings: Settings, create_topics: CreateTopics) -> Setti
     return settings
 
 
-def _running_kafka(home: Path) -> Iterator[Kafka]:
+def _running_kafka(make: Callable[[Path], stack.Service], home: Path) -> Iterator[Kafka]:
     try:
-        service = stack.kafka_service(home)
+        service = make(home)
     except StackError as error:
         if os.environ.get("CI"):
             raise

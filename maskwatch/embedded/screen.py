@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 CRASHED = "stage crashed"
@@ -44,10 +53,11 @@ class Screen:
         self._colours: dict[str, str] = {}
         self._tick = "✓" if console.encoding.startswith("utf") else "ok"
         self._cross = "✗" if console.encoding.startswith("utf") else "failed"
+        # A console shows one live display at a time, so waits and downloads share it.
         self._waits = Progress(
             TextColumn("  {task.description}"),
             BarColumn(20),
-            TimeElapsedColumn(),
+            _Measure(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -72,35 +82,34 @@ class Screen:
     @contextmanager
     def waiting(self, name: str) -> Iterator[None]:
         """Show a wait once it has lasted for too long; call it in the event loop."""
-        task = self._waits.add_task(name, total=None, visible=False)
-        shown = asyncio.get_running_loop().call_later(self._patience_s, lambda: self._waits.update(task, visible=True))
-        if len(self._waits.task_ids) == 1:
-            self._waits.start()
-        try:
-            yield
-        finally:
-            shown.cancel()
-            self._waits.remove_task(task)
-            if not self._waits.task_ids:
-                self._waits.stop()
+        with self._shown(name, None) as task:
+            late = asyncio.get_running_loop().call_later(
+                self._patience_s, lambda: self._waits.update(task, visible=True)
+            )
+            try:
+                yield
+            finally:
+                late.cancel()
 
     @contextmanager
     def fetching(self, name: str, size: int) -> Iterator[Callable[[int], None]]:
         """Show bytes and the time left; the function that it gives may be called from any thread."""
         if not self._console.is_terminal:
             self.line(f"  fetching {name}: {megabytes(size)}")
-        bar = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(20),
-            DownloadColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        with bar:
-            task = bar.add_task(name, total=size)
-            yield lambda count: bar.advance(task, count)
+        with self._shown(name, size) as task:
+            yield lambda count: self._waits.advance(task, count)
+
+    @contextmanager
+    def _shown(self, name: str, size: int | None) -> Iterator[TaskID]:
+        task = self._waits.add_task(name, total=size, visible=size is not None)
+        if len(self._waits.task_ids) == 1:
+            self._waits.start()
+        try:
+            yield task
+        finally:
+            self._waits.remove_task(task)
+            if not self._waits.task_ids:
+                self._waits.stop()
 
     def said(self, name: str, line: str) -> None:
         """Show one line of a child, if it needs attention."""
@@ -120,6 +129,21 @@ class Screen:
         colour = self._colours.setdefault(name, _COLOURS[len(self._colours) % len(_COLOURS)])
         stamp = time.strftime("%H:%M:%S")
         self._console.print(Text.assemble((f"{stamp} {name:<8} │ ", colour), (text, style)), soft_wrap=True)
+
+
+class _Measure(ProgressColumn):
+    """Bytes and the time left where the end is known, else the time that has passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = DownloadColumn()
+        self._left = TimeRemainingColumn(compact=True)
+
+    def render(self, task: Task) -> Text:
+        """Return the text for one wait."""
+        if task.total is None:
+            return Text(f"{task.elapsed or 0:.0f} s", "progress.elapsed")
+        return Text.assemble(self._bytes.render(task), "  ", self._left.render(task), " left")
 
 
 def read_line(line: str) -> tuple[str, str]:

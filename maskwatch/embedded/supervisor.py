@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Protocol
 
@@ -25,10 +24,10 @@ import msgspec
 import psutil
 
 from maskwatch.embedded import tether
+from maskwatch.embedded.output import LogFile, Output
 from maskwatch.errors import StackError
 
 LOG_BYTES = 5 * 2**20
-LINE_BYTES = 2**20
 POLL_S = 0.05
 KILL_TIMEOUT_S = 2.0
 CLOCK_SLACK_S = 2.0
@@ -157,7 +156,7 @@ class Supervisor:
     def kill(self) -> None:
         """Kill every child at once; :meth:`stop` then has nothing to wait for."""
         for kept in self._kept:
-            kept.signal(signal.SIGKILL)
+            kept.kill()
 
     def _changed(self, gone: int | None) -> None:
         if gone is not None:
@@ -201,6 +200,11 @@ class _Kept:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, number)
 
+    def kill(self) -> None:
+        """End it without asking, for good."""
+        self._stopping = True
+        self.signal(signal.SIGKILL)
+
     async def end(self) -> None:
         """End it: ask, wait, then kill."""
         self._stopping = True
@@ -216,7 +220,7 @@ class _Kept:
 
     async def _keep(self, backoff: Backoff) -> None:
         deaths = 0
-        log = _LogFile(self.log_file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
+        log = LogFile(self.log_file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
         try:
             with self._ready_socket() as messages:
                 while not self._stopping:
@@ -245,7 +249,7 @@ class _Kept:
         self._last_line = ""
         try:
             transport, output = await asyncio.get_running_loop().subprocess_exec(
-                lambda: _Output(take),
+                lambda: Output(take),
                 *tethered(self.child.command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -288,51 +292,6 @@ class _Kept:
             messages.setblocking(False)  # noqa: FBT003  # the standard library's signature
             messages.bind(str(self._socket))
             yield messages
-
-
-class _Output(asyncio.SubprocessProtocol):
-    """Cuts what a process writes into lines."""
-
-    def __init__(self, take: Callable[[str], None]) -> None:
-        loop = asyncio.get_running_loop()
-        self.exited: asyncio.Future[None] = loop.create_future()
-        self.closed: asyncio.Future[None] = loop.create_future()
-        self._take = take
-        self._rest = b""
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002  # asyncio's signature
-        """Take a piece."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LINE_BYTES:
-            lines, self._rest = [*lines, self._rest], b""
-        for line in lines:
-            self._line(line)
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
-        """Learn that nothing more will come."""
-        if not self.closed.done():
-            self.closed.set_result(None)
-
-    def process_exited(self) -> None:
-        """Learn that the process has ended; the pipe may still hold lines."""
-        if not self.exited.done():
-            self.exited.set_result(None)
-
-    def finish(self) -> None:
-        """Take what came after the last line's end."""
-        self._line(self._rest)
-        self._rest = b""
-
-    def _line(self, raw: bytes) -> None:
-        if line := raw.decode("utf-8", "replace").rstrip():
-            self._take(line)
-
-
-class _LogFile(RotatingFileHandler):
-    """A log file that a full disk does not turn into a flood on the terminal."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Lose the line."""
 
 
 def tethered(command: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def main(supervisor: int, command: list[str]) -> None:
+def main(supervisor: int, command: list[str]) -> None:  # pragma: no cover  # it becomes another program
     """Become the command, tethered to the supervisor."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # It may have died before the kernel was asked.
@@ -25,5 +25,5 @@ def main(supervisor: int, command: list[str]) -> None:
         sys.exit(f"{command[0]} cannot be started: {error.strerror}")
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover
     main(int(sys.argv[1]), sys.argv[2:])

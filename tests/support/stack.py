@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,8 @@ from maskwatch.settings import Settings, user_data_dir
 PORTS = range(12_000, 20_000)
 START_TIMEOUT_S = 90
 LEAST_MEMORY = 2**30
+API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+"""The request that every broker answers: length, key 18, version 0, correlation id, no client id."""
 
 CreateTopics = Callable[..., Awaitable[None]]
 """``await create(settings, Name.CAMERAS, …)``."""
@@ -156,13 +159,14 @@ class EmbeddedValkey(Process):
 class Container:
     """A service in a container of the official image."""
 
-    def __init__(self, image: str, port: int, env: dict[str, str] | None = None) -> None:
+    def __init__(self, image: str, port: int, hello: bytes, env: dict[str, str] | None = None) -> None:
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415  # only where an engine is
 
         self.port = free_port(PORTS)
         self._container: Any = DockerContainer(image).with_bind_ports(port, self.port)
         for name, value in (env or {}).items():
             self._container.with_env(name, value.format(port=self.port))
+        self._hello = hello
         self._created = False
 
     @property
@@ -176,10 +180,19 @@ class Container:
             self._container.start()
             self._created = True
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not answers(self.port):
+        while not self._greets():
             if time.monotonic() > deadline:
                 raise RuntimeError(f"no container answers on port {self.port}")
             time.sleep(0.2)
+
+    def _greets(self) -> bool:
+        # The engine accepts connections before the server in the container does.
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
+                connection.sendall(self._hello)
+                return bool(connection.recv(1))
+        except OSError:
+            return False
 
     def kill(self) -> None:
         self._container.get_wrapped_container().kill()
@@ -195,6 +208,7 @@ def kafka_service(home: Path) -> Service:
     return Container(
         "apache/kafka:4.2.0",
         9092,
+        API_VERSIONS,
         {
             "KAFKA_NODE_ID": "1",
             "KAFKA_PROCESS_ROLES": "broker,controller",
@@ -216,7 +230,7 @@ def kafka_service(home: Path) -> Service:
 
 def valkey_service(home: Path) -> Service:
     """Make a Valkey (or, in containers, a Redis) of one's own, not yet started."""
-    return Container("redis:7", 6379) if in_containers() else EmbeddedValkey(home)
+    return Container("redis:7", 6379, b"PING\r\n") if in_containers() else EmbeddedValkey(home)
 
 
 def in_containers() -> bool:
