@@ -51,7 +51,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "venv is missing: apt install python3-venv"; exit 1; }
 
 $(VENV)/.base: requirements/base.txt pyproject.toml | $(VENV)/bin/python
-	@test -e $@ || echo "Maskwatch · first start: about $(BASE_MB) MB of packages, 42 MB of Kafka, then nothing is fetched again"
+	@test -e $@ || echo "Maskwatch · first start: about $(BASE_MB) MB of packages, 45 MB of Kafka, then nothing is fetched again"
 	@$(INSTALL) requirements/base.txt environment $(BASE_UNPACKED_MB)
 	@$(MAKE) --no-print-directory $(VENV)/.self
 	@touch $@

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from maskwatch import kafka, metrics
 from maskwatch.errors import BrokerError, MessageError
-from maskwatch.inference import Detected, Detector, Refused
+from maskwatch.inference import Calibration, Detected, Detector, Refused
 from maskwatch.kafka import Record
 from maskwatch.messages import (
     DeadLetter,
@@ -61,7 +61,7 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
         If Kafka cannot be reached at the start. Later outages are waited for.
     """
     loop = asyncio.get_running_loop()
-    detector = await loop.run_in_executor(None, _ready_detector, settings)
+    detector, speed = await loop.run_in_executor(None, _ready_detector, settings)
     instance = settings.detector.instance or None
     live = kafka.group_consumer(settings, "detector-live", instance, "latest")
     uploads = kafka.group_consumer(settings, "detector-upload", instance, "earliest")
@@ -76,7 +76,6 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
             # Subscribed only now: a start that waits for partitions would wait for a dead member's session to end.
             kafka.subscribe(live, settings, [Name.FRAMES_LIVE])
             kafka.subscribe(uploads, settings, [Name.FRAMES_UPLOAD])
-            speed = await loop.run_in_executor(None, detector.calibrate, CALIBRATION_S)
             log.info(
                 "detector ready", model=detector.card.name, version=detector.card.version, precision=speed.precision
             )
@@ -89,10 +88,10 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
         detector.close()
 
 
-def _ready_detector(settings: Settings) -> Detector:
+def _ready_detector(settings: Settings) -> tuple[Detector, Calibration]:
     detector = Detector(settings.detector.model, settings.detector)
     detector.check_golden("wide")
-    return detector
+    return detector, detector.calibrate(CALIBRATION_S)
 
 
 class LiveLane:
@@ -161,7 +160,7 @@ class LiveLane:
             log.warning("late, and cannot seek ahead", error=repr(error))
             return
         metrics.FRAMES_SKIPPED.labels("sought-past").inc(max(0, skipped))
-        log.warning("late: reading on from the end", partitions=len(mine), skipped=skipped)
+        log.info("late: reading on from the end", partitions=len(mine), skipped=skipped)
 
     async def _look(self, records: Sequence[Record]) -> list[Seen]:
         seen: list[Seen] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,7 @@ def cameras(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     folder = tmp_path_factory.mktemp("cameras")
     file = folder / "cameras.toml"
     if not all(path.exists() for path in PHOTOGRAPHS):
+        assert "CI" not in os.environ, f"CI must have the photographs: {PHOTOGRAPHS}"
         file.write_text(CAMERAS)
         return file, ["drawn"]
     cast = folder / "cast"
