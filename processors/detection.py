@@ -18,9 +18,10 @@ from aiokafka.errors import KafkaError
 
 from maskwatch import kafka, metrics
 from maskwatch.errors import BrokerError, MessageError
-from maskwatch.inference import Calibration, Detected, Detector, Refused
+from maskwatch.inference import Calibration, Detected, Detector, Refused, ShapeName
 from maskwatch.kafka import Record
 from maskwatch.messages import (
+    LARGEST_JPEG,
     DeadLetter,
     Detection,
     FrameInfo,
@@ -175,7 +176,7 @@ class LiveLane:
             seen.append(Seen(record, info, Refused("not looked at")))
         if looked:
             start = time.perf_counter()
-            outcomes = await self._detector.detect([seen[place].record.value or b"" for place in looked], "wide")
+            outcomes = await _look_at(self._detector, [seen[place].record for place in looked], "wide")
             metrics.DETECT_SECONDS.observe((time.perf_counter() - start) / len(looked))
             metrics.BATCH_FRAMES.observe(len(looked))
             for place, outcome in zip(looked, outcomes, strict=True):
@@ -249,7 +250,7 @@ class UploadLane:
             records = [record for several in read.values() for record in several]
             if not records:
                 continue
-            outcomes = await self._detector.detect([record.value or b"" for record in records], "square")
+            outcomes = await _look_at(self._detector, records, "square")
             # 1. Every answer is acknowledged; 2. only then the offsets move on.
             if await self._answer_all(list(zip(records, outcomes, strict=True)), stop):
                 await _commit(self._consumer, _behind(records), self._settings)
@@ -332,6 +333,16 @@ async def refuse(  # noqa: PLR0913, PLR0917  # a dead letter has this many parts
         value=value,
         headers=[*record.headers, ("refused", refused)],
     )
+
+
+async def _look_at(detector: Detector, records: Sequence[Record], shape: ShapeName) -> list[Detected | Refused]:
+    # What is larger than a record with a picture may be is not even opened.
+    small = [record for record in records if len(record.value or b"") <= LARGEST_JPEG]
+    outcomes = iter(await detector.detect([record.value or b"" for record in small], shape))
+    return [
+        next(outcomes) if size <= LARGEST_JPEG else Refused(f"{size} bytes are more than {LARGEST_JPEG}")
+        for size in (len(record.value or b"") for record in records)
+    ]
 
 
 def _checked(seen: Seen) -> Seen:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from maskwatch import kafka as clients
 from maskwatch.inference import iou, read_card
 from maskwatch.kafka import Record
-from maskwatch.messages import DeadLetter, Detection, FrameInfo, Prediction, decode, frame_headers
+from maskwatch.messages import LARGEST_JPEG, DeadLetter, Detection, FrameInfo, Prediction, decode, frame_headers
 from maskwatch.pictures import jpeg_size
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
@@ -96,6 +96,7 @@ async def test_bad_frames_among_good_ones_become_one_dead_letter_each(
         "empty": b"",
         "no-jpeg": b"GIF89a" * 100,
         "hundred-megapixels": HUNDRED_MEGAPIXELS,
+        "oversized": GOLDEN + bytes(LARGEST_JPEG - len(GOLDEN) + 1),
     }
     await create_topics(settings, *TOPICS)
     async with worker(settings), clients.running(clients.durable_producer(settings), settings) as producer:
@@ -114,6 +115,7 @@ async def test_bad_frames_among_good_ones_become_one_dead_letter_each(
     assert f"{WIDTH + 1}x{HEIGHT}" in reasons["wrong-size"].reason
     assert "content-type" in reasons["no-headers"].reason
     assert reasons["empty"].reason == "empty"
+    assert "bytes are more than 900000" in reasons["oversized"].reason
     assert [record.value for record in letters] == [b""] * len(letters)  # metadata only
     good = {d.frame.camera: d for d in await all_detections(settings)}
     assert {f"good-{number}" for number in range(len(bad))} <= set(good)
