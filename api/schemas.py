@@ -19,7 +19,7 @@ class Health(_Model):
         str,
         Field(
             description="where the source of what runs here is (AGPL-3.0, section 13)",
-            examples=["https://github.com/maskwatch/maskwatch"],
+            examples=["/source.tar.gz"],
         ),
     ]
 

@@ -85,6 +85,7 @@ class ApiSettings(_Group):
     port: int = Field(8000, ge=1, le=65535, description="port to listen on")
     token: SecretStr = Field(SecretStr(""), description="bearer token; needed beyond loopback")
     origins: tuple[str, ...] = Field((), description="further origins whose pages may open the live socket")
+    source_url: str = Field("", description="where this installation's source is; empty offers it for download itself")
     max_viewers: int = Field(300, ge=1, description="live sockets at a time; one more is asked to come back later")
 
     @model_validator(mode="after")

@@ -1,13 +1,13 @@
 """Whether the server runs, whether it can do its work, and its figures for Prometheus."""
 
 import asyncio
-from importlib.metadata import PackageNotFoundError, metadata
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.dependencies import Asking, ReadinessCheck, Shared
 from api.problems import MEDIA_TYPE, NOT_READY, UNAUTHORIZED, ProblemError, body, documented
+from api.routers.source import address
 from api.schemas import Check, Health, Readiness
 from maskwatch import __version__
 from maskwatch.errors import MaskwatchError
@@ -20,19 +20,10 @@ _THERE = [{"name": name, "ok": True, "reason": ""} for name in _NAMES]
 _AWAY = [{"name": "kafka", "ok": False, "reason": "Kafka at 127.0.0.1:9092 does not answer"}, *_THERE[1:]]
 
 
-def source() -> str:
-    """Return where the source of what runs here is; empty if the installation does not say."""
-    try:
-        urls = metadata("maskwatch").get_all("Project-URL") or []
-    except PackageNotFoundError:
-        return ""
-    return next((url.partition(", ")[2] for url in urls if url.startswith("Source, ")), "")
-
-
 @router.get("/health", operation_id="health", summary="Whether the server runs")
-async def health() -> Health:
+async def health(shared: Shared) -> Health:
     """Answer as long as the server runs, whatever else is away. Needs no token."""
-    return Health(version=__version__, source=source())
+    return Health(version=__version__, source=address(shared))
 
 
 @router.get(

@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from api.problems import KINDS
+from api.routers import source
 
 CONSOLE = Path(__file__).parents[1] / "console"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"
@@ -85,5 +86,6 @@ async def start_script() -> Response:
 def install(app: FastAPI) -> None:
     """Add the pages and their files to an app."""
     app.include_router(router)
+    app.include_router(source.router)
     app.mount("/console", StaticFiles(directory=CONSOLE))
     app.mount("/docs/files", StaticFiles(directory=SWAGGER))

@@ -1,6 +1,8 @@
 """Every REST call over a real socket: answers, problems, headers, and that the description shows them."""
 
 import asyncio
+import io
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,19 @@ def problem(answer: httpx.Response, name: str) -> dict[str, Any]:
 async def test_health_tells_the_version_and_where_the_source_is(tmp_path: Path) -> None:
     async with front_door(tmp_path, api={"token": "right"}) as door, door.client() as client:
         answer = await client.get("/health")
-        assert answer.status_code == 200
-        assert answer.json()["status"] == "ok"
-        assert answer.json()["version"] == __version__
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.json() == {"status": "ok", "version": __version__, "source": "/source.tar.gz"}
+        packed = await client.get(answer.json()["source"])
+    with tarfile.open(fileobj=io.BytesIO(packed.content)) as archive:
+        names = {Path(name).relative_to(f"maskwatch-{__version__}").as_posix() for name in archive.getnames()}
+    assert {"LICENSE", "pyproject.toml", "api/console/app.js", "api/routers/source.py"} <= names
+    assert not [name for name in names if name.endswith((".pyc", ".onnx"))]
+
+
+async def test_an_installation_may_name_where_its_source_is(tmp_path: Path) -> None:
+    settings = {"source_url": "https://example.org/ours"}
+    async with front_door(tmp_path, api=settings) as door, door.client() as client:
+        assert (await client.get("/health")).json()["source"] == settings["source_url"]
 
 
 async def test_ready_names_what_is_away_and_why(tmp_path: Path) -> None:

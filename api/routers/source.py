@@ -1,0 +1,65 @@
+"""The source of what runs here, for everyone who uses it over a network (AGPL-3.0, section 13).
+
+An installation that was changed offers its own changes this way without a thought; one that publishes its source
+elsewhere says so in `api.source_url`.
+"""
+
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from api.dependencies import Services
+from maskwatch import __version__
+from maskwatch.settings import PROJECT
+
+PATH = "/source.tar.gz"
+PARTS = (
+    "maskwatch",
+    "producers",
+    "processors",
+    "consumers",
+    "training",
+    "api",
+    "tests",
+    "requirements",
+    "docs",
+    "data",
+)
+FILES = ("pyproject.toml", "Makefile", "README.md", "LICENSE", "CHANGELOG.md")
+_NOT_SOURCE = {".pyc", ".onnx", ".bin"}
+"""What Python made, and the model's weights: the card says how those were made."""
+
+router = APIRouter(include_in_schema=False)
+
+
+def address(services: Services) -> str:
+    """Return where the source of what runs here is."""
+    return services.settings.api.source_url or PATH
+
+
+# Packed in a thread: the event loop has pictures to send.
+@router.get(PATH)
+def source() -> Response:
+    """Return the source of what runs here, packed."""
+    packed = io.BytesIO()
+    root = f"maskwatch-{__version__}"
+    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as archive:
+        for path in _files(PROJECT):
+            archive.add(path, f"{root}/{path.relative_to(PROJECT)}", recursive=False)
+    return Response(
+        packed.getvalue(),
+        media_type="application/gzip",
+        headers={"Content-Disposition": f'attachment; filename="{root}.tar.gz"'},
+    )
+
+
+def _files(project: Path) -> Iterator[Path]:
+    yield from (project / name for name in FILES if (project / name).is_file())
+    for part in PARTS:
+        for folder, _, names in os.walk(project / part):
+            yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix not in _NOT_SOURCE)
