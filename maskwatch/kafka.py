@@ -176,8 +176,8 @@ async def running(client: _Client, settings: Settings) -> AsyncIterator[_Client]
     except (KafkaError, TimeoutError, OSError) as error:
         await _stop(client)
         raise BrokerError(
-            f"Kafka at {settings.bootstrap_servers} cannot be used: {error!r}; "
-            "«maskwatch doctor» tells what is reachable"
+            f"Kafka at {settings.bootstrap_servers} cannot be used ({type(error).__name__}): is it running? "
+            "«maskwatch up» starts one, kafka.bootstrap_servers names yours, «maskwatch doctor» tells what is reachable"
         ) from error
     try:
         yield client

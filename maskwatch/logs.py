@@ -43,6 +43,7 @@ def configure(settings: LogSettings, stage: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(stage=stage)
-    # Libraries log through the standard module. aiokafka repeats itself on every try while a broker is away.
+    # Libraries log through the standard module. aiokafka repeats itself on every try while
+    # a broker is away, and raises what matters: that is logged where it is met.
     logging.basicConfig(level=logging.WARNING, format=f"%(levelname)s {stage} %(name)s %(message)s", stream=sys.stderr)
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

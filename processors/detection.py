@@ -64,14 +64,12 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     detector, speed = await loop.run_in_executor(None, _ready_detector, settings)
     instance = settings.detector.instance or None
-    live = kafka.group_consumer(settings, "detector-live", instance, "latest")
-    uploads = kafka.group_consumer(settings, "detector-upload", instance, "earliest")
     try:
         async with (
             kafka.running(kafka.live_producer(settings), settings) as quick,
             kafka.running(kafka.durable_producer(settings), settings) as durable,
-            kafka.running(live, settings),
-            kafka.running(uploads, settings),
+            kafka.running(kafka.group_consumer(settings, "detector-live", instance, "latest"), settings) as live,
+            kafka.running(kafka.group_consumer(settings, "detector-upload", instance, "earliest"), settings) as uploads,
             asyncio.TaskGroup() as lanes,
         ):
             # Subscribed only now: a start that waits for partitions would wait for a dead member's session to end.
