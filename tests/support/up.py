@@ -7,7 +7,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +45,7 @@ class Up:
             **variables,
         }
         self.lines: list[str] = []
-        self._unread: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
             self.command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -75,18 +74,30 @@ class Up:
         assert self.process.stdout is not None  # a pipe was asked for
         for line in self.process.stdout:
             self._unread.put(line.rstrip("\n"))
+        self._unread.put(None)
 
     def wait_for(self, *texts: str) -> str:
         """Wait for a line that has all of these texts, and return it."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                line = self._unread.get(timeout=max(0.01, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"no line with {texts} in {PATIENCE_S} s: {self.lines}") from None
-            self.lines.append(line)
+        while (line := self._next_line()) is not None:
             if all(text in line for text in texts):
                 return line
+        raise AssertionError(f"it ended without a line with {texts}: {self.lines}")
+
+    def rest(self) -> list[str]:
+        """Return the lines that come until it has ended."""
+        seen = len(self.lines)
+        while self._next_line() is not None:
+            pass
+        return self.lines[seen:]
+
+    def _next_line(self) -> str | None:
+        try:
+            line = self._unread.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            raise AssertionError(f"nothing is said for {PATIENCE_S} s: {self.lines}") from None
+        if line is not None:
+            self.lines.append(line)
+        return line
 
     def again(self) -> subprocess.CompletedProcess[str]:
         """Start it a second time."""

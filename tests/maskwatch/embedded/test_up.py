@@ -1,11 +1,8 @@
-import asyncio
-import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +12,11 @@ import psutil
 import pytest
 
 from maskwatch.embedded import jars
-from maskwatch.embedded.broker import free_port
 from maskwatch.embedded.up import SECOND_SIGNAL_S, address, camera_arguments, up, webcam_hint, webcams
 from maskwatch.errors import SettingsError
 from maskwatch.settings import Settings
 from tests.support import stack
+from tests.support.up import Up, prepared_home
 
 WAIT_S = 90
 
@@ -71,57 +68,11 @@ def test_webcams_are_found_and_offered_unless_in_use(tmp_path: Path) -> None:
     assert webcam_hint(["--or-demo"], []) == ""
 
 
-class Up:
-    """`maskwatch up` in a data folder of its own, its output read line by line."""
-
-    def __init__(self, home: Path, *arguments: str, **variables: str) -> None:
-        ports = {name: str(free_port(stack.PORTS)) for name in ("KAFKA__PORT", "VALKEY__PORT", "API__PORT")}
-        self.env = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("MASKWATCH_")},
-            "MASKWATCH_DATA_DIR": str(home),
-            **{f"MASKWATCH_{name}": value for name, value in ports.items()},
-            **variables,
-        }
-        self.home = home
-        self.lines: list[str] = []
-        self._command = [sys.executable, "-m", "maskwatch", "up", *arguments]
-        self.process = subprocess.Popen(
-            self._command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    async def line(self, text: str) -> str:
-        """Wait for a line that has this text."""
-        assert self.process.stdout is not None
-        while True:
-            line = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), WAIT_S)
-            assert line, f"no line with {text!r} in {self.lines}"
-            self.lines.append(line.rstrip("\n"))
-            if text in line:
-                return line
-
-    def again(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._command, env=self.env, capture_output=True, text=True, check=False)
-
-    def children(self) -> dict[str, psutil.Process]:
-        rows = json.loads((self.home / "run" / "children.json").read_text())
-        return {row["name"]: psutil.Process(row["pid"]) for row in rows}
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """Give a data folder for which nothing has to be fetched."""
     with stack.scratch() as home:
-        own = home / "kafka" / jars.KAFKA_VERSION
-        own.mkdir(parents=True)
-        for jar in stack.fetched_jars().glob("*.jar"):
-            (own / jar.name).symlink_to(jar)
-        yield home
+        yield prepared_home(home)
 
 
 @pytest.fixture(scope="module")
@@ -133,60 +84,51 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@contextlib.contextmanager
-def running(home: Path, *arguments: str, **variables: str) -> Iterator[Up]:
-    stack = Up(home, *arguments, **variables)
-    try:
-        yield stack
-    finally:
-        stack.end()
-
-
-async def test_from_the_first_start_to_the_last_process(home: Path, pictures: str) -> None:
-    with running(home, "--camera", pictures) as first:
-        ready = await first.line("ready in ")
+def test_from_the_first_start_to_the_last_process(home: Path, pictures: str) -> None:
+    with Up.running(home, "--camera", pictures) as first:
+        ready = first.wait_for("ready in ")
         assert "next time about" in ready
         assert any("✓ Apache Kafka 4.2.0" in line for line in first.lines)
         assert any("✓ Valkey" in line and "topics" in line for line in first.lines)
         assert any("✓ detector" in line and "frames/s on this machine" in line for line in first.lines)
         assert any("✓ camera «" in line and "160x120" in line for line in first.lines)
-        await first.line(f"open   http://127.0.0.1:{first.env['MASKWATCH_API__PORT']}")
-        await first.line("Ctrl-C stops everything")
+        first.wait_for(f"open   {first.url}")
+        first.wait_for("Ctrl-C stops everything")
         # A second start says so, and the first goes on.
-        second = await asyncio.to_thread(first.again)
+        second = first.again()
         assert second.returncode == 75
         assert f"already running (pid {first.process.pid})" in second.stderr
         # What dies comes back.
         children = first.children()
         assert sorted(children) == ["api", "camera", "detector", "kafka", "live", "valkey"]
         children["live"].kill()
-        assert "was killed by SIGKILL" in await first.line("live     │")
-        await first.line("live     │ is up again")
+        assert "was killed by SIGKILL" in first.wait_for("live     │")
+        first.wait_for("live     │ is up again")
         # Everything ends, within the time that is promised.
         children = first.children()
         first.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(first.process.wait, 15) == 0
+        assert first.process.wait(15) == 0
         assert [name for name, child in children.items() if child.is_running()] == []
     # What was written is still there.
-    with running(home, "--camera", pictures) as again:
-        await again.line("ready in ")
+    with Up.running(home, "--camera", pictures) as again:
+        again.wait_for("ready in ")
         assert not any("first start" in line or "next time" in line for line in again.lines)
         children = again.children()
         # Nothing outlives a killed supervisor.
         again.process.kill()
-        assert (await asyncio.to_thread(psutil.wait_procs, list(children.values()), 10))[1] == []
+        assert psutil.wait_procs(list(children.values()), 10)[1] == []
 
 
-async def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        with running(tmp_path, MASKWATCH_KAFKA__PORT=port) as refused:
-            await refused.line(f"port {port} is taken by ")
-            assert await asyncio.to_thread(refused.process.wait, WAIT_S) == 69
+        with Up.running(tmp_path, MASKWATCH_KAFKA__PORT=port) as refused:
+            refused.wait_for(f"port {port} is taken by ")
+            assert refused.process.wait(WAIT_S) == 69
     assert not (tmp_path / "run" / "children.json").exists()
 
 
-async def test_an_altered_jar_ends_it_with_its_name(home: Path, tmp_path: Path) -> None:
+def test_an_altered_jar_ends_it_with_its_name(home: Path, tmp_path: Path) -> None:
     own = tmp_path / "kafka" / jars.KAFKA_VERSION
     own.mkdir(parents=True)
     for jar in (home / "kafka" / jars.KAFKA_VERSION).iterdir():
@@ -194,18 +136,18 @@ async def test_an_altered_jar_ends_it_with_its_name(home: Path, tmp_path: Path) 
     altered = own / "kafka-clients-4.2.0.jar"
     altered.unlink()
     altered.write_bytes(b"not it")
-    with running(tmp_path) as refused:
-        await refused.line("kafka-clients-4.2.0.jar is not the file that we know")
-        assert await asyncio.to_thread(refused.process.wait, WAIT_S) == 69
+    with Up.running(tmp_path) as refused:
+        refused.wait_for("kafka-clients-4.2.0.jar is not the file that we know")
+        assert refused.process.wait(WAIT_S) == 69
 
 
-async def test_without_a_way_to_fetch_it_says_what_to_do(tmp_path: Path) -> None:
-    with running(tmp_path, HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9") as refused:
-        await refused.line("first start: 45 MB of Kafka, then nothing is fetched again")
-        await refused.line("fetching Apache Kafka 4.2.0: 45 MB")
-        line = await refused.line("cannot be fetched from Maven Central")
+def test_without_a_way_to_fetch_it_says_what_to_do(tmp_path: Path) -> None:
+    with Up.running(tmp_path, HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9") as refused:
+        refused.wait_for("first start: 45 MB of Kafka, then nothing is fetched again")
+        refused.wait_for("fetching Apache Kafka 4.2.0: 45 MB")
+        line = refused.wait_for("cannot be fetched from Maven Central")
         assert "MASKWATCH_KAFKA__JARS=" in line
-        assert await asyncio.to_thread(refused.process.wait, WAIT_S) == 69
+        assert refused.process.wait(WAIT_S) == 69
 
 
 @pytest.fixture
@@ -220,9 +162,9 @@ def leftover(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("leftover")
-async def test_what_does_not_start_is_named_and_the_rest_goes_on(own_services: tuple[str, str], tmp_path: Path) -> None:
+def test_what_does_not_start_is_named_and_the_rest_goes_on(own_services: tuple[str, str], tmp_path: Path) -> None:
     kafka, valkey = own_services
-    with running(
+    with Up.running(
         tmp_path,
         "--camera",
         "/no/clip.mp4",
@@ -231,8 +173,8 @@ async def test_what_does_not_start_is_named_and_the_rest_goes_on(own_services: t
         MASKWATCH_KAFKA__TOPIC_PREFIX="broken.",
         MASKWATCH_DETECTOR__MODEL="/no/model",
     ) as stack_:
-        await stack_.line("ended what an earlier run had left: live")
-        await stack_.line("but no picture yet: «maskwatch doctor» tells why")
+        stack_.wait_for("ended what an earlier run had left: live")
+        stack_.wait_for("but no picture yet: «maskwatch doctor» tells why")
         assert any("✗ camera" in line and "/no/clip.mp4" in line for line in stack_.lines)
         assert any("✗ detector" in line and "/no/model" in line for line in stack_.lines)
         children = stack_.children()
@@ -240,19 +182,17 @@ async def test_what_does_not_start_is_named_and_the_rest_goes_on(own_services: t
         # One stage is deaf; who asks twice does not want to wait.
         children["live"].suspend()
         stack_.process.send_signal(signal.SIGINT)
-        await stack_.line("stopping; a second Ctrl-C does not wait")
-        await asyncio.sleep(SECOND_SIGNAL_S + 0.2)
+        stack_.wait_for("stopping; a second Ctrl-C does not wait")
+        time.sleep(SECOND_SIGNAL_S + 0.2)
         stack_.process.send_signal(signal.SIGINT)
-        assert await asyncio.to_thread(stack_.process.wait, 15) == 0
+        assert stack_.process.wait(15) == 0
         assert [name for name, child in children.items() if child.is_running()] == []
-        assert stack_.process.stdout is not None
-        rest = await asyncio.to_thread(stack_.process.stdout.read)
-        assert "starting it again" not in rest
+        assert not any("starting it again" in line for line in stack_.rest())
 
 
-async def test_services_of_ones_own_are_used(own_services: tuple[str, str], home: Path, pictures: str) -> None:
+def test_services_of_ones_own_are_used(own_services: tuple[str, str], home: Path, pictures: str) -> None:
     kafka, valkey = own_services
-    with running(
+    with Up.running(
         home,
         "--camera",
         pictures,
@@ -260,11 +200,11 @@ async def test_services_of_ones_own_are_used(own_services: tuple[str, str], home
         MASKWATCH_VALKEY__URL=valkey,
         MASKWATCH_KAFKA__TOPIC_PREFIX="mine.",
     ) as stack_:
-        await stack_.line("ready in ")
+        stack_.wait_for("ready in ")
         assert any(f"your Valkey · 10 topics on {kafka}" in line for line in stack_.lines)
         assert sorted(stack_.children()) == ["api", "camera", "detector", "live"]
         stack_.process.send_signal(signal.SIGINT)
-        assert await asyncio.to_thread(stack_.process.wait, 15) == 0
+        assert stack_.process.wait(15) == 0
 
 
 @pytest.fixture
