@@ -4,11 +4,13 @@ Everything comes from this server. Files are revalidated on every use, so that a
 """
 
 from html import escape
+from http import HTTPStatus
 from pathlib import Path
 
 import fastapi_offline
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
+from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from api.problems import KINDS
@@ -83,9 +85,18 @@ async def start_script() -> Response:
     return Response(_START, media_type="text/javascript")
 
 
+async def elsewhere(request: Request) -> FileResponse:
+    """Return the console's page, which says that there is no such page, to a browser; a problem to anything else."""
+    if "text/html" not in request.headers.get("accept", ""):
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return FileResponse(CONSOLE / "index.html", status_code=HTTPStatus.NOT_FOUND)
+
+
 def install(app: FastAPI) -> None:
     """Add the pages and their files to an app."""
     app.include_router(router)
     app.include_router(source.router)
     app.mount("/console", StaticFiles(directory=CONSOLE))
     app.mount("/docs/files", StaticFiles(directory=SWAGGER))
+    # The last one: it matches whatever no other has.
+    app.add_api_route("/{path:path}", elsewhere, include_in_schema=False)

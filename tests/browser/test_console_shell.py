@@ -197,7 +197,7 @@ def test_axe_finds_nothing_serious(
 ) -> None:
     prepare_troubles(server, pictures)
     # The page's own policy forbids foreign scripts; it is set aside for the one that looks at it.
-    page = open_page("/live", size, color_scheme=theme, bypass_csp=True)
+    page = open_page("/live", size, color_scheme=theme, bypass_csp=True, troubled=True)
     page.add_script_tag(path=AXE)
     tile(page, "cam-4").scroll_into_view_if_needed()
     expect(tile(page, "cam-4")).to_have_attribute("data-state", "waiting")
@@ -212,6 +212,14 @@ def test_axe_finds_nothing_serious(
     page.keyboard.press("Escape")
     expect(page.get_by_role("heading", name="No cameras yet")).to_be_visible()
     found["empty"] = serious(page)
+    page.goto(f"{server.url}/no/such/page")
+    page.add_script_tag(path=AXE)
+    found["lost"] = serious(page)
+    server.token = "sesame"  # noqa: S105  # this test's own
+    page.goto(f"{server.url}/live")
+    page.add_script_tag(path=AXE)
+    expect(page.get_by_label("Token")).to_be_visible()
+    found["token"] = serious(page)
     assert [problem for problems in found.values() for problem in problems] == []
 
 

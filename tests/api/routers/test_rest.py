@@ -202,6 +202,14 @@ async def test_the_console_is_one_page_at_every_address(tmp_path: Path, path: st
         assert "unsafe" not in policy
 
 
+async def test_a_browser_at_an_unknown_address_meets_the_console(tmp_path: Path) -> None:
+    async with front_door(tmp_path) as door, door.client() as client:
+        answer = await client.get("/no/such/page", headers={"Accept": "text/html,*/*;q=0.8"})
+        assert answer.status_code == 404
+        assert answer.text == (await client.get("/")).text
+        problem(await client.get("/no/such/page"), "not-found")
+
+
 async def test_the_consoles_files_are_revalidated(tmp_path: Path) -> None:
     async with front_door(tmp_path) as door, door.client() as client:
         first = await client.get("/console/index.html")
