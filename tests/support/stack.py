@@ -1,4 +1,4 @@
-"""Real Kafka and Valkey for the tests: the embedded ones, or containers with MASKWATCH_TEST_CONTAINERS=1.
+"""Real Kafka and Valkey for the tests: the embedded ones, or containers with TEST_CONTAINERS=1.
 
 Every process lies in a folder of the test session and listens on free loopback ports. Jars are taken from where
 `maskwatch up` keeps them and fetched there if need be, so that no session fetches them twice.
@@ -235,7 +235,7 @@ def valkey_service(home: Path) -> Service:
 
 def in_containers() -> bool:
     """Whether the tests were asked to run against containers."""
-    return os.environ.get("MASKWATCH_TEST_CONTAINERS") == "1"
+    return os.environ.get("TEST_CONTAINERS") == "1"
 
 
 @contextmanager
