@@ -5,7 +5,7 @@ latest record of each camera. The table itself is pure; following the topics is 
 """
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import structlog
@@ -17,9 +17,6 @@ from maskwatch.errors import BrokerError, MessageError
 from maskwatch.messages import Camera, CameraStatus, decode, is_camera_id
 from maskwatch.settings import Settings
 from maskwatch.topics import TOPICS, Name
-
-if TYPE_CHECKING:
-    from aiokafka import ConsumerRecord
 
 MOST_CAMERAS = 10_000
 """Further ids are ignored: whoever may write to the topics must not fill our memory."""
@@ -134,7 +131,7 @@ class RosterFeed:
                 log.warning("cameras cannot be read; trying again", topic=name, error=str(error))
             await asyncio.sleep(self._retry_s)
 
-    def _take(self, name: Name, record: "ConsumerRecord[bytes, bytes]") -> None:
+    def _take(self, name: Name, record: kafka.Record) -> None:
         try:
             self.roster.take(name, record.key, record.value)
         except MessageError as error:

@@ -9,10 +9,10 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, Self
 
 import structlog
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from consumers.join import Joined, Joiner, Limits
 from maskwatch import kafka, metrics, worker
 from maskwatch.errors import BrokerError, MessageError, StoreError
+from maskwatch.kafka import Record
 from maskwatch.messages import Detection, decode, read_frame_headers
 from maskwatch.overlay import last_key, live_key, pack
 from maskwatch.settings import Settings
@@ -39,8 +40,6 @@ WARN_INTERVAL_S = 10.0
 """Malformed records are warned about at most this often; the metric counts them all."""
 
 log = structlog.get_logger(__name__)
-
-Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 
 
 class Records(Protocol):
@@ -169,10 +168,9 @@ class _Reader:
 
 
 def _jpeg(record: Record) -> bytes:
-    jpeg: bytes | None = record.value
-    if not jpeg:
+    if not record.value:
         raise MessageError("the frame has no picture")
-    return jpeg
+    return record.value
 
 
 def _appended(record: Record) -> datetime:

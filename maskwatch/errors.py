@@ -9,6 +9,7 @@ MaskwatchError
 │   └── AlreadyRunningError  another process runs it already
 ├── SourceError       a camera, clip or folder cannot be opened or read
 ├── ModelError        a model is missing, altered, or cannot be loaded
+├── AnnotationError   an annotation of a photograph cannot be read
 └── PictureError      bytes that are no picture that we accept
 
 The command line prints the message of any of them and exits with the class's `exit_code` (sysexits.h).
@@ -67,6 +68,12 @@ class ModelError(MaskwatchError):
     """A model is missing, altered, or cannot be loaded."""
 
     exit_code = 66  # EX_NOINPUT
+
+
+class AnnotationError(MaskwatchError):
+    """An annotation of a photograph cannot be read."""
+
+    exit_code = 65  # EX_DATAERR
 
 
 class PictureError(MaskwatchError):

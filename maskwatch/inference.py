@@ -1,12 +1,10 @@
 """Run an exported model: OpenVINO on CPUs, ONNX Runtime with a list of providers elsewhere, behind one interface.
 
-A model is a folder: ``model.json`` says what it is, which files it has with their SHA-256, and what it must answer
-on its golden picture. Files are checked before they are loaded. Post-processing is inside the graph: RGB bytes go in,
-faces come out. Serving needs neither torch nor Ultralytics.
+A model is a folder (:mod:`maskwatch.model`) whose files are checked before they are loaded. Post-processing is inside
+the graph: RGB bytes go in, faces come out. Serving needs neither torch nor Ultralytics.
 """
 
 import asyncio
-import hashlib
 import os
 import threading
 import time
@@ -15,53 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from maskwatch import pictures
 from maskwatch.errors import ModelError, PictureError
 from maskwatch.messages import CLASSES, DetectedFace, ModelRef
+from maskwatch.model import ShapeName, check_file, read_card
 from maskwatch.settings import DetectorSettings
 
-ShapeName = Literal["wide", "square"]
 Rows = NDArray[np.float32]
 """Shape (faces, 7): picture of the batch, x1, y1, x2, y2 in input pixels, score, class."""
 
-FILE = "model.json"
 GOLDEN_SCORE = 0.2
 GOLDEN_IOU = 0.7
 """The golden answer may differ by this much in score, and overlap this little: precisions differ a bit."""
-
-
-class ModelFile(msgspec.Struct, frozen=True):
-    """One file of a model, relative to its folder, with the files that go with it (OpenVINO's weights)."""
-
-    path: str
-    sha256: str
-    beside: dict[str, str] = {}
-    """Further files that must lie beside it, and their SHA-256."""
-
-
-class Golden(msgspec.Struct, frozen=True):
-    """A picture, and what the model must see on it in either shape."""
-
-    path: str
-    sha256: str
-    faces: dict[ShapeName, tuple[DetectedFace, ...]]
-
-
-class ModelCard(msgspec.Struct, frozen=True):
-    """What ``model.json`` says."""
-
-    name: str
-    version: str
-    classes: tuple[str, ...]
-    shapes: dict[ShapeName, tuple[int, int]]
-    """Width and height of each input, in pixels."""
-    files: dict[Literal["fp32", "int8"], ModelFile]
-    """``fp32`` is ONNX with dynamic batch and sides; ``int8`` is OpenVINO IR with dynamic sides."""
-    golden: Golden
 
 
 class Detected(NamedTuple):
@@ -287,44 +253,6 @@ class Detector:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def read_card(folder: Path) -> ModelCard:
-    """Read a model's ``model.json``.
-
-    Raises
-    ------
-    ModelError
-        If it is missing, malformed, or speaks of other classes than ours.
-    """
-    path = folder / FILE
-    try:
-        card = msgspec.json.decode(path.read_bytes(), type=ModelCard)
-    except OSError as error:
-        raise ModelError(f"no model in {folder}: {error}; set detector.model to a folder with a {FILE}") from error
-    except msgspec.MsgspecError as error:
-        raise ModelError(f"{path} does not describe a model: {error}") from error
-    if card.classes != CLASSES:
-        raise ModelError(f"{path}: classes are {card.classes}, expected {CLASSES}")
-    return card
-
-
-def check_file(folder: Path, name: str, sha256: str) -> Path:
-    """Return a file's path once its bytes are what they should be.
-
-    Raises
-    ------
-    ModelError
-        If it is missing or was altered.
-    """
-    path = folder / name
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-    if found != sha256:
-        raise ModelError(f"{path} was altered: its SHA-256 is {found}, {FILE} says {sha256}")
-    return path
-
-
 def read_rows(rows: Rows, size: tuple[int, int], affine: pictures.Affine, score: float) -> tuple[DetectedFace, ...]:
     """Turn a network's rows into faces.
 
@@ -346,7 +274,7 @@ def read_rows(rows: Rows, size: tuple[int, int], affine: pictures.Affine, score:
     """
     faces = [
         DetectedFace(
-            CLASSES[int(row[6])],  # type: ignore[arg-type]  # the card's classes are ours
+            CLASSES[int(row[6])],
             round(float(row[5]), 4),
             tuple(round(side, 4) for side in affine.inverse(tuple(float(x) for x in row[1:5]), size)),  # type: ignore[arg-type]
         )

@@ -9,16 +9,16 @@ Within ``.v1`` changes only add optional fields.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 import msgspec
 
 from maskwatch.errors import MessageError
 
-CLASSES = ("with_mask", "without_mask", "mask_weared_incorrect")
+Label = Literal["with_mask", "without_mask", "mask_weared_incorrect"]
+CLASSES: tuple[Label, ...] = get_args(Label)
 """The three states, in the model's order."""
 
-Label = Literal["with_mask", "without_mask", "mask_weared_incorrect"]
 Box = tuple[float, float, float, float]
 CameraId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Headers = Sequence[tuple[str, bytes]]

@@ -17,7 +17,6 @@ from typing import Any
 import click
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, TopicAlreadyExistsError, for_code
 
 from maskwatch.errors import BrokerError
@@ -311,17 +310,3 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
             f"Kafka at {settings.bootstrap_servers} does not answer ({error.__class__.__name__}); "
             "«maskwatch doctor» tells what is reachable"
         ) from error
-
-
-async def configuration(settings: Settings, name: Name) -> dict[str, str]:
-    """Read a topic's effective configuration from the broker.
-
-    Raises
-    ------
-    BrokerError
-        If the broker cannot be reached.
-    """
-    async with _admin(settings) as admin:
-        resource = ConfigResource(ConfigResourceType.TOPIC, f"{settings.kafka.topic_prefix}{name}")
-        answers = await admin.describe_configs([resource])
-        return {entry[0]: entry[1] for answer in answers for entry in answer.resources[0][4]}

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from maskwatch import kafka, metrics
 from maskwatch.errors import BrokerError, MessageError
-from maskwatch.inference import Calibration, Detected, Detector, Refused, ShapeName
+from maskwatch.inference import Calibration, Detected, Detector, Refused
 from maskwatch.kafka import Record
 from maskwatch.messages import (
     LARGEST_JPEG,
@@ -30,6 +30,7 @@ from maskwatch.messages import (
     encode,
     read_frame_headers,
 )
+from maskwatch.model import ShapeName
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from maskwatch.worker import notify_ready

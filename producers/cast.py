@@ -1,24 +1,22 @@
 """Photographs as the cast of the demo scene: any Pascal VOC folder whose people then move through the picture.
 
 A performer is a card with rounded corners, cut from a photograph around one of its faces; the annotation's faces go
-with it. A photograph and its annotation share their stem; boxes are in the annotation's own pixels, which need not be
-the photograph's.
+with it.
 """
 
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwatch.errors import SourceError
+from maskwatch.annotations import annotations, missing_part, pictures_by_stem, read_annotation
+from maskwatch.errors import AnnotationError, SourceError
 from maskwatch.messages import CLASSES, Box, Label
-from producers.cutout import LABELS, LEAST_VISIBLE, PixelBox, cut_out
+from producers.cutout import LEAST_VISIBLE, PixelBox, cut_out
 from producers.troupe import Masks, Performer, Role
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _LOWEST_FACE = 32.0
 """Pixels; on cards, faces come out at least this high where the photograph allows it."""
 _LARGEST_ZOOM = 3.0
@@ -177,38 +175,26 @@ def _rounded(card: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _read_folder(folder: Path) -> list[_Photograph]:
-    images, annotations = folder / "images", folder / "annotations"
-    for part in (images, annotations):
-        if not part.is_dir():
-            raise SourceError(f"cast {folder} is no Pascal VOC folder, {part.name}/ is missing: {_READABLE}")
-    by_stem = {path.stem: path for path in sorted(images.iterdir()) if path.suffix.lower() in _SUFFIXES}
+    if part := missing_part(folder):
+        raise SourceError(f"cast {folder} is no Pascal VOC folder, {part}/ is missing: {_READABLE}")
+    by_stem = pictures_by_stem(folder)
     return [
         _Photograph(by_stem[annotation.stem], _read_faces(annotation))
-        for annotation in sorted(annotations.glob("*.xml"))
+        for annotation in annotations(folder)
         if annotation.stem in by_stem
     ]
 
 
-def _read_faces(annotation: Path) -> tuple[tuple[Label, Box], ...]:
+def _read_faces(path: Path) -> tuple[tuple[Label, Box], ...]:
     try:
-        root = ET.parse(annotation).getroot()  # noqa: S314  # a local folder that the operator named
-        width, height = (float(root.findtext(f"size/{side}", "0")) for side in ("width", "height"))
-        found = [
-            (
-                item.findtext("name", ""),
-                [float(item.findtext(f"bndbox/{side}", "nan")) for side in ("xmin", "ymin", "xmax", "ymax")],
-            )
-            for item in root.iter("object")
-        ]
-    except (ET.ParseError, ValueError) as error:
-        raise SourceError(f"{annotation} of the cast cannot be read ({error}): mend it or take it out") from error
+        width, height, objects = read_annotation(path)
+    except AnnotationError as error:
+        raise SourceError(f"{path} of the cast cannot be read ({error}): mend it or take it out") from error
     if not (width > 0 and height > 0):
-        raise SourceError(
-            f"{annotation} of the cast does not give its picture's <size>: boxes cannot be placed without"
-        )
+        raise SourceError(f"{path} of the cast does not give its picture's <size>: boxes cannot be placed without")
     faces: list[tuple[Label, Box]] = []
-    for name, (x1, y1, x2, y2) in found:
+    for name, (x1, y1, x2, y2) in objects:
         box = (max(0.0, x1 / width), max(0.0, y1 / height), min(1.0, x2 / width), min(1.0, y2 / height))
-        if name in LABELS and box[2] - box[0] > 0 and box[3] - box[1] > 0:
-            faces.append((LABELS[LABELS.index(name)], box))
+        if name in CLASSES and box[2] - box[0] > 0 and box[3] - box[1] > 0:
+            faces.append((CLASSES[CLASSES.index(name)], box))
     return tuple(faces)

@@ -1,7 +1,7 @@
 """Lay cut-out pictures of people on a frame, and tell how much of each face can still be seen."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from maskwatch.messages import Label, MarkedFace
 from producers.source import Image
 
-LABELS: tuple[Label, ...] = get_args(Label)
 LEAST_VISIBLE = 0.6
 """Faces of which less can be seen are not in the truth."""
 _PROBES = 12

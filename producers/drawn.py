@@ -4,20 +4,20 @@ Pictures range from a crowd of faces a few pixels high to one face that fills th
 """
 
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
 
+from maskwatch.annotations import write_annotation
 from maskwatch.errors import SourceError
-from maskwatch.messages import MarkedFace, SceneKnobs
+from maskwatch.messages import CLASSES, SceneKnobs
 from producers.backdrop import paint_backdrop
-from producers.cutout import LABELS, LEAST_VISIBLE, Cutout, Placed, cut_out, lay, visible_faces
+from producers.cutout import LEAST_VISIBLE, Cutout, Placed, cut_out, lay, visible_faces
 from producers.lens import look_through
 from producers.people import FACE_UNITS, draw_person
 from producers.source import Image, Shot
+from producers.troupe import LABEL_SHARES
 
-_LABEL_SHARES = (0.45, 0.35, 0.20)
 _KINDS_OF_PICTURE = ("close", "group", "crowd")
 _KIND_SHARES = (0.42, 0.30, 0.28)
 _TRIES = 12
@@ -86,7 +86,9 @@ def write_voc(folder: Path, count: int, seed: int, size: tuple[int, int] = (640,
             quality = int(rng.integers(70, 96))
             _, jpeg = cv2.imencode(".jpg", shot.image, [cv2.IMWRITE_JPEG_QUALITY, quality])
             (folder / "images" / f"{name}.jpg").write_bytes(jpeg.tobytes())
-            (folder / "annotations" / f"{name}.xml").write_bytes(_annotation(f"{name}.jpg", size, shot.truth or ()))
+            (folder / "annotations" / f"{name}.xml").write_bytes(
+                write_annotation(f"{name}.jpg", size, shot.truth or ())
+            )
     except OSError as error:
         raise SourceError(f"{folder} cannot be written to ({error}): name a folder that can") from error
 
@@ -135,29 +137,8 @@ def _find_place(rng: np.random.Generator, face: float, scenery: list[Placed], si
 
 
 def _someone(rng: np.random.Generator, face: float, height: int) -> Cutout:
-    label = LABELS[rng.choice(3, p=_LABEL_SHARES)]
+    label = CLASSES[rng.choice(3, p=LABEL_SHARES)]
     # Down to the knees, or to the picture's edge for those who stand near.
     reach = float(np.clip(height / (face / FACE_UNITS) + 1.2, 2, 11))
     sprite = draw_person(rng, face, label, reach=reach)
     return cut_out(sprite.image, ((sprite.label, sprite.face),))
-
-
-def _annotation(name: str, size: tuple[int, int], truth: tuple[MarkedFace, ...]) -> bytes:
-    root = ET.Element("annotation")
-    _leaf(root, "folder", "images")
-    _leaf(root, "filename", name)
-    sizes = ET.SubElement(root, "size")
-    for key, value in zip(("width", "height", "depth"), (*size, 3), strict=True):
-        _leaf(sizes, key, str(value))
-    for face in truth:
-        item = ET.SubElement(root, "object")
-        _leaf(item, "name", face.label)
-        box = ET.SubElement(item, "bndbox")
-        for key, place, side in zip(("xmin", "ymin", "xmax", "ymax"), face.box, (*size, *size), strict=True):
-            _leaf(box, key, f"{place * side:.1f}")
-    ET.indent(root)
-    return ET.tostring(root)
-
-
-def _leaf(parent: ET.Element, tag: str, text: str) -> None:
-    ET.SubElement(parent, tag).text = text

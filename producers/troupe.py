@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from maskwatch.messages import Label
+from maskwatch.messages import CLASSES, Label
 from producers.backdrop import COVER_BOTTOM
-from producers.cutout import LABELS, Cutout, PixelBox, cut_out
+from producers.cutout import Cutout, PixelBox, cut_out
 from producers.people import ABOVE, FACE_UNITS, draw_person
 
 Masks = Literal["mixed", "surgical", "cloth", "patterned", "none"]
@@ -101,7 +101,7 @@ class DrawnTroupe:
         present = [other.role.lane for other in others]
         shares = [lane.share * (present.count(number) < lane.most) for number, lane in enumerate(_LANES)]
         lane = _lacking(shares, present, rng)
-        label = LABELS[_lacking(LABEL_SHARES, [LABELS.index(other.role.label) for other in others], rng)]
+        label = CLASSES[_lacking(LABEL_SHARES, [CLASSES.index(other.role.label) for other in others], rng)]
         low, high = _LANES[lane].faces
         face = low * (high / low) ** rng.random() * self._height
         top = _centre(lane, face / self._height) - _LOOSE

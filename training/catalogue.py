@@ -1,21 +1,19 @@
 """Read folders of annotated photographs into one catalogue.
 
 A catalogue is a list of :class:`Picture`: where the picture lies, what it measures and which faces people marked
-on it. Pascal VOC folders (``annotations/*.xml`` beside ``images/*``) are read; a picture is matched to its
-annotation by stem, because the ``<filename>`` of the public face-mask set names files that no longer exist.
+on it. Pascal VOC folders are read (:mod:`maskwatch.annotations`).
 """
 
 from pathlib import Path
-from typing import cast
-from xml.etree import ElementTree as ET
 
 import cv2
 import msgspec
 
-from maskwatch.messages import CLASSES, Label, MarkedFace
+from maskwatch.annotations import annotations, missing_part, pictures_by_stem, read_annotation
+from maskwatch.errors import AnnotationError
+from maskwatch.messages import CLASSES, MarkedFace
 from training.errors import CatalogueError
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 SMALLEST_SIDE = 2.0
 """Boxes with a side under this many pixels after clipping are refused: no detector can learn from them."""
 
@@ -37,36 +35,26 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
 
 
-def _faces(annotation: Path, width: int, height: int, refused: list[Refusal]) -> tuple[MarkedFace, ...]:
+def _faces(path: Path, width: int, height: int, refused: list[Refusal]) -> tuple[MarkedFace, ...]:
     try:
-        root = ET.parse(annotation).getroot()  # noqa: S314  # local training data named by the operator
-    except ET.ParseError as error:
-        message = f"{annotation} is not XML: {error}"
-        raise CatalogueError(message) from error
-    declared = (int(root.findtext("size/width", "0")), int(root.findtext("size/height", "0")))
-    # Photographs may have been scaled after they were annotated: boxes are in the annotation's own pixels.
-    scale_width, scale_height = (declared[0] or width, declared[1] or height)
+        annotation = read_annotation(path)
+    except AnnotationError as error:
+        raise CatalogueError(f"{path}: {error}") from error
+    scale_width, scale_height = annotation.width or width, annotation.height or height
     faces: list[MarkedFace] = []
-    for item in root.iter("object"):
-        label = item.findtext("name", "")
-        if label not in CLASSES:
-            refused.append(Refusal(annotation, f"unknown class {label!r}; known are {', '.join(CLASSES)}"))
+    for name, (x1, y1, x2, y2) in annotation.objects:
+        if name not in CLASSES:
+            refused.append(Refusal(path, f"unknown class {name!r}; known are {', '.join(CLASSES)}"))
             continue
-        try:
-            x1, y1, x2, y2 = (
-                float(item.findtext(f"bndbox/{side}", "nan")) for side in ("xmin", "ymin", "xmax", "ymax")
+        left, right = max(0.0, x1), min(float(scale_width), x2)
+        top, bottom = max(0.0, y1), min(float(scale_height), y2)
+        if not (right - left >= SMALLEST_SIDE and bottom - top >= SMALLEST_SIDE):
+            refused.append(
+                Refusal(path, f"box {left:g},{top:g},{right:g},{bottom:g} is empty once clipped to the picture")
             )
-        except ValueError as error:
-            message = f"{annotation}: a box is not made of numbers: {error}"
-            raise CatalogueError(message) from error
-        x1, x2 = max(0.0, x1), min(float(scale_width), x2)
-        y1, y2 = max(0.0, y1), min(float(scale_height), y2)
-        if not (x2 - x1 >= SMALLEST_SIDE and y2 - y1 >= SMALLEST_SIDE):
-            refused.append(Refusal(annotation, f"box {x1:g},{y1:g},{x2:g},{y2:g} is empty once clipped to the picture"))
             continue
-        faces.append(
-            MarkedFace(cast("Label", label), (x1 / scale_width, y1 / scale_height, x2 / scale_width, y2 / scale_height))
-        )
+        box = (left / scale_width, top / scale_height, right / scale_width, bottom / scale_height)
+        faces.append(MarkedFace(CLASSES[CLASSES.index(name)], box))
     return tuple(faces)
 
 
@@ -89,15 +77,12 @@ def read_voc(folder: Path) -> tuple[list[Picture], list[Refusal]]:
     CatalogueError
         If the folder lacks either part, or an annotation cannot be parsed.
     """
-    images, annotations = folder / "images", folder / "annotations"
-    for part in (images, annotations):
-        if not part.is_dir():
-            message = f"{folder} is not a Pascal VOC folder: {part.name}/ is missing"
-            raise CatalogueError(message)
-    by_stem = {path.stem: path for path in sorted(images.iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES}
+    if part := missing_part(folder):
+        raise CatalogueError(f"{folder} is not a Pascal VOC folder: {part}/ is missing")
+    by_stem = pictures_by_stem(folder)
     pictures: list[Picture] = []
     refused: list[Refusal] = []
-    for annotation in sorted(annotations.glob("*.xml")):
+    for annotation in annotations(folder):
         path = by_stem.pop(annotation.stem, None)
         if path is None:
             refused.append(Refusal(annotation, "no picture has this stem"))

@@ -14,8 +14,9 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from maskwatch.inference import Detected, Detector, ShapeName
+from maskwatch.inference import Detected, Detector
 from maskwatch.messages import CLASSES
+from maskwatch.model import ShapeName
 from maskwatch.settings import DetectorSettings
 from training.errors import TrainingError
 from training.export import LOWEST_SCORE, as_jpeg
@@ -106,7 +107,7 @@ def score(entries: list[Entry], answers: list[dict[str, Any]]) -> Figures:
         judge.evaluate()
         judge.accumulate()
     precision = judge.eval["precision"]  # overlap, recall, class, area, most
-    classes = {}
+    classes: dict[str, ClassFigures] = {}
     for index, name in enumerate(CLASSES):
         mine = np.where(precision[:, :, index, 0, -1] < 0, np.nan, precision[:, :, index, 0, -1])
         boxes = sum(item["category_id"] == index for item in truth)

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from maskwatch import pictures
-from maskwatch.inference import FILE, Detected, Detector, Golden, ModelCard, ModelFile, ShapeName
+from maskwatch.inference import Detected, Detector
 from maskwatch.messages import CLASSES, DetectedFace
+from maskwatch.model import FILE, Golden, ModelCard, ModelFile, ShapeName
 from maskwatch.settings import PROJECT, DetectorSettings
 from training.errors import ExportError
 from training.manifest import Entry

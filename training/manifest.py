@@ -77,8 +77,7 @@ def part_of(group: str) -> str:
 def _fingerprint(path: Path) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     image = cv2.imread(str(path))
     if image is None:
-        message = f"{path} cannot be decoded"
-        raise ManifestError(message)
+        raise ManifestError(f"{path} cannot be decoded")
     bits = imagehash.phash(Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))).hash
     return np.asarray(bits, dtype=np.bool_).reshape(64)
 
@@ -133,8 +132,7 @@ def build(pictures: list[Picture], train_only: frozenset[str] = frozenset()) -> 
         If there is no picture, or one cannot be decoded.
     """
     if not pictures:
-        message = "a manifest needs at least one picture"
-        raise ManifestError(message)
+        raise ManifestError("a manifest needs at least one picture")
     names = [hashlib.sha256(picture.path.read_bytes()).hexdigest() for picture in pictures]
     groups = group_near_duplicates(names, np.stack([_fingerprint(picture.path) for picture in pictures]))
     entries = [
@@ -170,8 +168,6 @@ def load(path: Path) -> Manifest:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError as error:
-        message = f"no manifest at {path}; make one with: make manifest"
-        raise ManifestError(message) from error
+        raise ManifestError(f"no manifest at {path}; «make train» makes one") from error
     except msgspec.MsgspecError as error:
-        message = f"{path} is not a manifest: {error}"
-        raise ManifestError(message) from error
+        raise ManifestError(f"{path} is not a manifest: {error}") from error

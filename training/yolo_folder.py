@@ -23,8 +23,7 @@ def write_yolo_folder(manifest: Manifest, folder: Path) -> Path:
     for part in PARTS:
         entries = manifest.part(part)
         if not entries and part != "test":
-            message = f"the manifest has no picture in {part}"
-            raise ManifestError(message)
+            raise ManifestError(f"the manifest has no picture in {part}")
         images, labels = folder / "images" / part, folder / "labels" / part
         images.mkdir(parents=True, exist_ok=True)
         labels.mkdir(parents=True, exist_ok=True)

@@ -13,13 +13,12 @@ from maskwatch.inference import (
     Detected,
     Detector,
     Refused,
-    check_file,
     iou,
-    read_card,
     read_rows,
     same_faces,
 )
 from maskwatch.messages import DetectedFace
+from maskwatch.model import read_card
 from maskwatch.pictures import letterbox
 from maskwatch.settings import DetectorSettings, Settings
 
@@ -99,27 +98,6 @@ def test_bytes_that_the_runtime_refuses_are_said_so(copy: Path) -> None:
         Detector(copy, DetectorSettings(precision="fp32")).load("wide")
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (lambda card: card.pop("classes"), "does not describe a model"),
-        (lambda card: card.update(classes=["mask", "no-mask"]), "expected"),
-    ],
-)
-def test_a_card_that_does_not_fit_is_refused(copy: Path, change: object, says: str) -> None:
-    card = json.loads((copy / "model.json").read_text())
-    assert callable(change)
-    change(card)
-    (copy / "model.json").write_text(json.dumps(card))
-    with pytest.raises(ModelError, match=says):
-        read_card(copy)
-
-
-def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"set detector\.model"):
-        read_card(tmp_path)
-
-
 def test_a_wrong_answer_on_the_golden_picture_is_refused(copy: Path) -> None:
     card = json.loads((copy / "model.json").read_text())
     for face in card["golden"]["faces"]["wide"]:
@@ -133,13 +111,6 @@ def test_a_provider_that_is_not_there_is_named() -> None:
     settings = DetectorSettings(runtime="onnxruntime", providers=("TensorrtExecutionProvider", "CUDAExecutionProvider"))
     with pytest.raises(ModelError, match="has no TensorrtExecutionProvider"):
         Detector(MODEL, settings).load("wide")
-
-
-def test_the_card_s_hashes_are_those_of_the_files() -> None:
-    card = read_card(MODEL)
-    for file in card.files.values():
-        check_file(MODEL, file.path, file.sha256)
-    check_file(MODEL, card.golden.path, card.golden.sha256)
 
 
 def test_rows_become_faces_best_first_in_0_to_1_of_the_picture() -> None:

@@ -1,9 +1,12 @@
 import json
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from maskwatch import topics
 from maskwatch.errors import BrokerError
+from maskwatch.kafka import connection_options
 from maskwatch.settings import Settings
 from maskwatch.topics import TOPICS, Name, Topic
 from tests.support.stack import CreateTopics, Kafka
@@ -15,6 +18,18 @@ def gone() -> Settings:
     return Settings.model_validate(GONE)
 
 
+async def configuration(settings: Settings, name: Name) -> dict[str, str]:
+    """Read a topic's effective configuration from the broker."""
+    admin = AIOKafkaAdminClient(**connection_options(settings))
+    await admin.start()
+    try:
+        resource = ConfigResource(ConfigResourceType.TOPIC, f"{settings.kafka.topic_prefix}{name}")
+        answers = await admin.describe_configs([resource])
+    finally:
+        await admin.close()
+    return {entry[0]: entry[1] for answer in answers for entry in answer.resources[0][4]}
+
+
 def topic(name: Name) -> Topic:
     return next(topic for topic in TOPICS if topic.name == name)
 
@@ -23,10 +38,10 @@ async def test_all_topics_are_created_once_as_the_contract_says(topics_ready: Se
     assert await topics.ensure(topics_ready, 2**30) == []
     states = {state.name: state.partitions for state in await topics.states(topics_ready)}
     assert states == {f"{topics_ready.kafka.topic_prefix}{topic.name}": topic.partitions for topic in TOPICS}
-    live = await topics.configuration(topics_ready, Name.FRAMES_LIVE)
+    live = await configuration(topics_ready, Name.FRAMES_LIVE)
     assert (live["message.timestamp.type"], live["retention.ms"]) == ("LogAppendTime", "60000")
-    assert (await topics.configuration(topics_ready, Name.CAMERAS))["cleanup.policy"] == "compact"
-    assert (await topics.configuration(topics_ready, Name.DETECTIONS))["compression.type"] == "gzip"
+    assert (await configuration(topics_ready, Name.CAMERAS))["cleanup.policy"] == "compact"
+    assert (await configuration(topics_ready, Name.DETECTIONS))["compression.type"] == "gzip"
 
 
 async def test_other_partition_counts_are_refused(settings: Settings, create_topics: CreateTopics) -> None:

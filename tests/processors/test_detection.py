@@ -10,9 +10,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from maskwatch import kafka as clients
-from maskwatch.inference import iou, read_card
+from maskwatch.inference import iou
 from maskwatch.kafka import Record
 from maskwatch.messages import LARGEST_JPEG, DeadLetter, Detection, FrameInfo, Prediction, decode, frame_headers
+from maskwatch.model import read_card
 from maskwatch.pictures import jpeg_size
 from maskwatch.settings import Settings
 from maskwatch.topics import Name

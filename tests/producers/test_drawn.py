@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from maskwatch.errors import SourceError
-from producers.cutout import LABELS
+from maskwatch.messages import CLASSES
 from producers.drawn import draw_picture, write_voc
 from training.catalogue import Picture, read_voc
 
@@ -34,7 +34,7 @@ def test_it_is_a_pascal_voc_folder(pictures: list[Picture]) -> None:
 
 
 def test_every_class_occurs(pictures: list[Picture]) -> None:
-    assert {face.label for picture in pictures for face in picture.faces} == set(LABELS)
+    assert {face.label for picture in pictures for face in picture.faces} == set(CLASSES)
 
 
 def test_there_are_close_ups_and_crowds(pictures: list[Picture]) -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maskwatch.messages import Label
-from producers.cutout import LABELS
+from maskwatch.messages import CLASSES, Label
 from producers.drawing.face import Head
 from producers.drawing.look import Look, random_look
 from producers.drawing.mask import MaskKind
@@ -129,9 +128,9 @@ def test_people_differ() -> None:
 
 def test_whatever_people_look_like_they_can_be_drawn() -> None:
     for seed in range(60):
-        sprite = draw_person(np.random.default_rng(5000 + seed), 20, LABELS[seed % 3], reach=11)
+        sprite = draw_person(np.random.default_rng(5000 + seed), 20, CLASSES[seed % 3], reach=11)
 
-        assert sprite.label == LABELS[seed % 3]
+        assert sprite.label == CLASSES[seed % 3]
         assert sprite.image[..., 3].max() == 255
 
 

@@ -1,0 +1,85 @@
+"""What a model is on the disk: a folder whose ``model.json`` says everything that must be known before it is loaded.
+
+That is its name and version, its classes and inputs, every file with its SHA-256, and what it must answer on its
+golden picture. Nothing here needs a runtime.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from maskwatch.errors import ModelError
+from maskwatch.messages import CLASSES, DetectedFace
+
+ShapeName = Literal["wide", "square"]
+FILE = "model.json"
+
+
+class ModelFile(msgspec.Struct, frozen=True):
+    """One file of a model, relative to its folder, with the files that go with it (OpenVINO's weights)."""
+
+    path: str
+    sha256: str
+    beside: dict[str, str] = {}
+    """Further files that must lie beside it, and their SHA-256."""
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """A picture, and what the model must see on it in either shape."""
+
+    path: str
+    sha256: str
+    faces: dict[ShapeName, tuple[DetectedFace, ...]]
+
+
+class ModelCard(msgspec.Struct, frozen=True):
+    """What ``model.json`` says."""
+
+    name: str
+    version: str
+    classes: tuple[str, ...]
+    shapes: dict[ShapeName, tuple[int, int]]
+    """Width and height of each input, in pixels."""
+    files: dict[Literal["fp32", "int8"], ModelFile]
+    """``fp32`` is ONNX with dynamic batch and sides; ``int8`` is OpenVINO IR with dynamic sides."""
+    golden: Golden
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read a model's ``model.json``.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, malformed, or speaks of other classes than ours.
+    """
+    path = folder / FILE
+    try:
+        card = msgspec.json.decode(path.read_bytes(), type=ModelCard)
+    except OSError as error:
+        raise ModelError(f"no model in {folder}: {error}; set detector.model to a folder with a {FILE}") from error
+    except msgspec.MsgspecError as error:
+        raise ModelError(f"{path} does not describe a model: {error}") from error
+    if card.classes != CLASSES:
+        raise ModelError(f"{path}: classes are {card.classes}, expected {CLASSES}")
+    return card
+
+
+def check_file(folder: Path, name: str, sha256: str) -> Path:
+    """Return a file's path once its bytes are what they should be.
+
+    Raises
+    ------
+    ModelError
+        If it is missing or was altered.
+    """
+    path = folder / name
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if found != sha256:
+        raise ModelError(f"{path} was altered: its SHA-256 is {found}, {FILE} says {sha256}")
+    return path

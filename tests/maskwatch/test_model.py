@@ -1,0 +1,44 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from maskwatch.errors import ModelError
+from maskwatch.model import check_file, read_card
+from maskwatch.settings import Settings
+
+MODEL = Settings().detector.model
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(MODEL, tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda card: card.pop("classes"), "does not describe a model"),
+        (lambda card: card.update(classes=["mask", "no-mask"]), "expected"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(copy: Path, change: object, says: str) -> None:
+    card = json.loads((copy / "model.json").read_text())
+    assert callable(change)
+    change(card)
+    (copy / "model.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=says):
+        read_card(copy)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"set detector\.model"):
+        read_card(tmp_path)
+
+
+def test_the_card_s_hashes_are_those_of_the_files() -> None:
+    card = read_card(MODEL)
+    for file in card.files.values():
+        check_file(MODEL, file.path, file.sha256)
+    check_file(MODEL, card.golden.path, card.golden.sha256)
