@@ -31,6 +31,11 @@ for a reader that is behind, at the moment that the broker happens to look.
 """
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take where the figures of tests/faults are to be written."""
+    parser.addoption("--figures", type=Path, default=None, metavar="FILE", help="write what tests/faults measured here")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let nothing be skipped in CI: what a stranger's machine may lack, CI must have."""
