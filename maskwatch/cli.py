@@ -97,15 +97,16 @@ def main(ctx: click.Context, file: Path | None) -> None:
     "--camera", "cameras", multiple=True, metavar="SOURCE", help="scene, webcam:0, a clip or a folder; repeatable."
 )
 @click.option("--cameras", "file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A cameras.toml.")
+@click.option("--no-demo", is_flag=True, help="Without a camera show none, not the demo scene.")
 @click.pass_obj
-def up(settings: Settings, cameras: tuple[str, ...], file: Path | None) -> None:
+def up(settings: Settings, cameras: tuple[str, ...], file: Path | None, *, no_demo: bool) -> None:
     """Start Kafka, Valkey, a detector, the console and the cameras on this machine.
 
     Example: maskwatch up --camera webcam:0
 
     Without a camera the demo scene is shown. Ctrl-C stops everything; nothing recorded is lost.
     """
-    sys.exit(call("maskwatch.embedded.up:up", settings, sources=cameras, cameras_file=file))
+    sys.exit(call("maskwatch.embedded.up:up", settings, sources=cameras, cameras_file=file, demo=not no_demo))
 
 
 @main.command(short_help="Tell what is reachable, and how fast this machine detects.")

@@ -43,7 +43,9 @@ _T = TypeVar("_T")
 _DETECTOR_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_MMAP_THRESHOLD_": str(2**29)}
 
 
-def up(settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | None = None) -> int:
+def up(
+    settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | None = None, demo: bool = True
+) -> int:
     """Run everything until a signal.
 
     Parameters
@@ -51,9 +53,11 @@ def up(settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | 
     settings
         The whole tree. The stages read theirs from the same variables and the same file as this process did.
     sources
-        Cameras to show; without any, and without a file, those that are wished for, else the demo scene.
+        Cameras to show; without any, and without a file, those that are wished for.
     cameras_file
         A ``cameras.toml``.
+    demo
+        Show the demo scene when no camera is wished for either.
 
     Returns
     -------
@@ -73,7 +77,8 @@ def up(settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | 
         raise SettingsError("give --camera or --cameras, not both; a cameras.toml may name any source")
     screen = Screen(Console(highlight=False), everything=settings.logs.level == "debug")
     with only_instance(settings.data_dir / "run", address(settings)):
-        return asyncio.run(_run(_Stack(settings, camera_arguments(settings, sources, cameras_file), screen)))
+        camera = camera_arguments(settings, sources, cameras_file, demo=demo)
+        return asyncio.run(_run(_Stack(settings, camera, screen)))
 
 
 def address(settings: Settings) -> str:
@@ -82,14 +87,16 @@ def address(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.api.port}"
 
 
-def camera_arguments(settings: Settings, sources: Sequence[str], cameras_file: Path | None) -> list[str]:
+def camera_arguments(
+    settings: Settings, sources: Sequence[str], cameras_file: Path | None, *, demo: bool = True
+) -> list[str]:
     """Return what `maskwatch camera` is to be told; many sources are written into a file for it."""
     if cameras_file is not None:
         return ["--file", str(cameras_file.resolve())]
     if len(sources) == 1:
         return [sources[0]]
     if not sources:
-        return ["--or-demo"]
+        return ["--or-demo"] if demo else []
     rows = [str(Path(source).resolve()) if Path(source).exists() else source for source in sources]
     file = settings.data_dir / "run" / "cameras.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +153,7 @@ class _Stack:
         self._supervisor = Supervisor(self._run_dir, settings.data_dir / "logs", screen, self._forget)
         self._stopped = threading.Event()
         self._once_s = 0.0
+        self._cameras = True
         self._archiving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -172,7 +180,7 @@ class _Stack:
         # 3. The stages, all at once: each waits for nothing but the stores.
         up = await _all_of([self._start_stage(child) for child in self._stages()])
         # 4. What it is all for.
-        seen = all(up) and await self._await_picture()
+        seen = all(up) and (not self._cameras or await self._await_picture())
         self._say_ready(time.monotonic() - began, seen=seen)
         if broker and not broker.archive.is_file():
             self._archiving = asyncio.create_task(archive_classes(broker, ARCHIVE_DELAY_S))
@@ -287,6 +295,7 @@ class _Stack:
             return False
         if child.name == "camera":
             name, _, detail = status.partition("» ")
+            self._cameras = bool(detail)
             self.screen.done(f"{name}»" if detail else name, f"{detail}{webcam_hint(self._camera, webcams())}")
         elif child.name == "detector":
             self.screen.done(child.name, status, time.monotonic() - began)

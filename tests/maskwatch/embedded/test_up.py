@@ -27,6 +27,12 @@ def settings(tmp_path: Path, host: str = "127.0.0.1") -> Settings:
     return Settings.model_validate({"data_dir": tmp_path, "api": {"host": host, "token": "t"}})
 
 
+def test_without_cameras_it_is_ready_and_waits_for_no_picture(tmp_path: Path) -> None:
+    with Up.running(prepared_home(tmp_path), "--no-demo") as running:
+        assert "no camera is wished for" in running.wait_for("no camera")
+        running.wait_for("ready in")
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [("127.0.0.1", "http://127.0.0.1:8000"), ("0.0.0.0", "http://127.0.0.1:8000"), ("::1", "http://[::1]:8000")],  # noqa: S104
@@ -42,6 +48,10 @@ def test_no_camera_means_the_wished_for_or_the_demo(tmp_path: Path) -> None:
         "--file",
         str(Path.cwd() / "cameras.toml"),
     ]
+
+
+def test_without_the_demo_only_what_is_wished_for_is_shown(tmp_path: Path) -> None:
+    assert camera_arguments(settings(tmp_path), (), None, demo=False) == []
 
 
 def test_many_cameras_are_written_into_a_file(tmp_path: Path) -> None:
