@@ -10,6 +10,9 @@ MaskwatchError
 ├── SourceError       a camera, clip or folder cannot be opened or read
 ├── ModelError        a model is missing, altered, or cannot be loaded
 ├── AnnotationError   an annotation of a photograph cannot be read
+├── RecordingError    a file is no recording that can be read
+│   └── RecordingCutError  it ends in the middle; all before was read
+├── RecordingWriteError  a recording cannot be begun, or written on
 └── PictureError      bytes that are no picture that we accept
 
 The command line prints the message of any of them and exits with the class's `exit_code` (sysexits.h).
@@ -80,3 +83,34 @@ class PictureError(MaskwatchError):
     """Bytes that are no picture that we accept."""
 
     exit_code = 65  # EX_DATAERR
+
+
+class RecordingError(MaskwatchError):
+    """A file is no recording that can be read."""
+
+    exit_code = 66  # EX_NOINPUT
+
+
+class RecordingCutError(RecordingError):
+    """A recording ends in the middle; all that is whole was read before this was raised.
+
+    Attributes
+    ----------
+    records : int
+        How many records are whole.
+    seconds : float
+        From the time of the first record to the latest.
+    """
+
+    exit_code = 65  # EX_DATAERR
+
+    def __init__(self, message: str, records: int, seconds: float) -> None:
+        super().__init__(message)
+        self.records = records
+        self.seconds = seconds
+
+
+class RecordingWriteError(MaskwatchError):
+    """A recording cannot be begun, or written on."""
+
+    exit_code = 73  # EX_CANTCREAT
