@@ -1,0 +1,237 @@
+"""One run of the benchmark: every figure from the same machine, the same hour and the same recording.
+
+What is compared is measured in turns, because machines get slower and faster: a ratio is taken within a round.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import cv2
+import psutil
+import simplejpeg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from maskwatch.kafka import connection_options
+from maskwatch.topics import TOPICS, Name
+from tests.benchmarks.load import names
+from tests.benchmarks.machine import this_machine
+from tests.benchmarks.material import FRAMES, SIZE, recorded_jpegs
+from tests.benchmarks.results import Ages, Capture, Cost, Results, Use
+from tests.support.stage import MALLOC, variables
+from tests.support.up import Up, prepared_home
+
+SETTLE_S = 3.0
+CAMERAS = 8
+SATURATING = 1.3
+"""Frames are offered this many times faster than the limit, when the most that goes through is looked for."""
+
+LOADS = (50, 100, 300)
+CAMERA_COUNTS = (1, 2, 4, 8, 16, 32)
+CAPTURE_RATE = 10
+
+
+class Plan:
+    """How long everything takes, in seconds.
+
+    Parameters
+    ----------
+    factor
+        1 for figures to publish; less to see that it runs.
+    """
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.rounds = 3 if factor >= 1 else 1
+        self.bare_s = 10 * factor
+        self.piped_s = 15 * factor
+        self.rival_s = 10 * factor
+        self.idle_s = 30 * factor
+        self.age_s = 20 * factor
+        self.cost_s = 15 * factor
+        self.capture_s = 15 * factor
+
+
+def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
+    """Measure everything.
+
+    Parameters
+    ----------
+    recording
+        Where the recording is, or is made.
+    plan
+        How long.
+    say
+        Told what is being done.
+    """
+    jpegs = recorded_jpegs(recording)
+    size = sum(map(len, jpegs)) / len(jpegs) / 1000
+    results = Results(
+        machine=this_machine(), recording=f"{FRAMES} pictures of {SIZE[0]}x{SIZE[1]}, {size:.0f} kB each, drawn"
+    )
+    rivals = ("torch", "openvino") if find_spec("ultralytics") and find_spec("torch") else ()
+    for number in range(plan.rounds):
+        turn = f"round {number + 1} of {plan.rounds}"
+        say(f"{turn}: decode and inference alone")
+        results.bare.append(_child("bare", str(recording), str(plan.bare_s))["rate"])
+        say(f"{turn}: through Kafka")
+        with _stack() as up:
+            results.piped.append(_piped(up, recording, SATURATING * results.bare[-1], plan.piped_s, CAMERAS)[0])
+        for rival in rivals:
+            say(f"{turn}: Ultralytics on {rival}")
+            results.rivals.setdefault(rival, []).append(
+                _child("rivals", rival, str(recording), str(plan.rival_s))["rate"]
+            )
+    with _stack() as up:
+        say("everything idle")
+        time.sleep(SETTLE_S)
+        results.idle = _used(up, plan.idle_s)
+        for load in LOADS:
+            say(f"ages at {load} % of {results.capacity:.0f} frames/s")
+            ages, use = _ages(up, recording, load, results.capacity, plan.age_s)
+            results.ages.append(ages)
+            if load == 100:
+                results.loaded = use
+        for cameras in CAMERA_COUNTS:
+            say(f"{cameras} camera(s) at {results.capacity / 2:.0f} frames/s in all")
+            detected, used = _piped(up, recording, results.capacity / 2, plan.cost_s, cameras)
+            cpu = sum(used[name].cpu for name in ("kafka", "detector", "live")) / 100
+            results.costs.append(Cost(cameras, detected, 1000 * cpu / detected))
+    for source in ("scene", "clip"):
+        say(f"capture of a {source}")
+        results.captures.append(_capture(source, jpegs, plan.capture_s))
+    return results
+
+
+@contextmanager
+def _stack(*arguments: str) -> Iterator[Up]:
+    # On the disk, as it is for people; tests have theirs in memory.
+    with (
+        tempfile.TemporaryDirectory(dir="build", prefix="bench-", ignore_cleanup_errors=True) as made,
+        Up.running(prepared_home(Path(made).resolve()), *(arguments or ("--no-demo",))) as up,
+    ):
+        up.wait_for("ready in")
+        yield up
+
+
+def _piped(up: Up, recording: Path, rate: float, seconds: float, cameras: int) -> tuple[float, dict[str, Use]]:
+    """Return detections a second while so much is offered, and what each process used."""
+    with _load(up, recording, cameras, rate, SETTLE_S + seconds):
+        time.sleep(SETTLE_S)
+        before, began = _detections(up), time.monotonic()
+        used = _used(up, seconds)
+        return (_detections(up) - before) / (time.monotonic() - began), used
+
+
+def _ages(up: Up, recording: Path, load: int, capacity: float, seconds: float) -> tuple[Ages, dict[str, Use]]:
+    rate = capacity * load / 100
+    with _load(up, recording, CAMERAS, rate, SETTLE_S + seconds + 2):
+        time.sleep(SETTLE_S)
+        watching = _start("watch", up.url, str(seconds), *names(CAMERAS))
+        used = _used(up, seconds)
+        ages = _finished(watching)
+    cuts = quantiles(ages, n=100)
+    return Ages(load, rate, len(ages) / seconds, cuts[49], cuts[94]), used
+
+
+def _capture(source: str, jpegs: list[bytes], seconds: float) -> Capture:
+    with tempfile.TemporaryDirectory() as made:
+        wanted = "scene" if source == "scene" else str(_clip(Path(made) / "clip.mp4", jpegs))
+        with _stack("--camera", wanted) as up:
+            time.sleep(SETTLE_S)
+            before = _ends(up, Name.FRAMES_LIVE)
+            began = time.monotonic()
+            used = _used(up, seconds)["camera"]
+            rate = (_ends(up, Name.FRAMES_LIVE) - before) / (time.monotonic() - began)
+    return Capture(source, rate, 10 * used.cpu / rate)
+
+
+def _clip(path: Path, jpegs: list[bytes]) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), CAPTURE_RATE, SIZE)
+    for jpeg in jpegs:
+        writer.write(simplejpeg.decode_jpeg(jpeg, colorspace="BGR"))
+    writer.release()
+    return path
+
+
+def _used(up: Up, seconds: float) -> dict[str, Use]:
+    processes = {**up.children(), "supervisor": psutil.Process(up.process.pid)}
+    before = {name: _cpu_seconds(process) for name, process in processes.items()}
+    began = time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - began
+    return {
+        name: Use(
+            round(process.memory_info().rss / 2**20, 1), round(100 * (_cpu_seconds(process) - before[name]) / took, 2)
+        )
+        for name, process in processes.items()
+    }
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _detections(up: Up) -> int:
+    return _ends(up, Name.DETECTIONS)
+
+
+def _ends(up: Up, name: Name) -> int:
+    """Return how many records a topic has ever had; asks only for offsets, which costs next to nothing."""
+
+    async def ask() -> int:
+        consumer = AIOKafkaConsumer(**connection_options(up.settings))
+        await consumer.start()
+        try:
+            partitions = next(topic.partitions for topic in TOPICS if topic.name == name)
+            ends = await consumer.end_offsets([TopicPartition(name.value, number) for number in range(partitions)])
+        finally:
+            await consumer.stop()
+        return sum(ends.values())
+
+    return asyncio.run(ask())
+
+
+@contextmanager
+def _load(up: Up, recording: Path, cameras: int, rate: float, seconds: float) -> Iterator[None]:
+    loading = _start("load", str(recording), str(cameras), str(rate), str(seconds), **variables(up.settings))
+    try:
+        yield
+        done = _finished(loading)
+    finally:
+        loading.kill()
+        loading.wait()
+    if done["lost"] > done["sent"] / 100:
+        raise RuntimeError(f"the cameras themselves did not keep up: {done}")
+
+
+def _child(module: str, *arguments: str) -> dict[str, float]:
+    done: dict[str, float] = _finished(_start(module, *arguments))
+    return done
+
+
+def _start(module: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    inherited: Mapping[str, str] = os.environ
+    return subprocess.Popen(
+        [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**inherited, **MALLOC, **env},
+    )
+
+
+def _finished(process: subprocess.Popen[str]) -> Any:  # noqa: ANN401  # what it printed
+    output, _ = process.communicate(timeout=600)
+    if process.returncode:
+        raise RuntimeError(f"{process.args!r} ended with exit code {process.returncode}")
+    return json.loads(output.splitlines()[-1])
