@@ -9,6 +9,7 @@ MaskwatchError
 │   └── AlreadyRunningError  another process runs it already
 ├── SourceError       a camera, clip or folder cannot be opened or read
 ├── ModelError        a model is missing, altered, or cannot be loaded
+├── StuckError        something hangs that cannot be ended from within the process
 ├── AnnotationError   an annotation of a photograph cannot be read
 ├── RecordingError    a file is no recording that can be read
 │   └── RecordingCutError  it ends in the middle; all before was read
@@ -71,6 +72,12 @@ class ModelError(MaskwatchError):
     """A model is missing, altered, or cannot be loaded."""
 
     exit_code = 66  # EX_NOINPUT
+
+
+class StuckError(MaskwatchError):
+    """Something hangs that cannot be ended from within the process, which therefore ends itself."""
+
+    exit_code = 70  # EX_SOFTWARE
 
 
 class AnnotationError(MaskwatchError):

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from maskwatch import pictures
-from maskwatch.errors import ModelError, PictureError
+from maskwatch.errors import ModelError, PictureError, StuckError
 from maskwatch.messages import CLASSES, DetectedFace, ModelRef
 from maskwatch.model import ShapeName, check_file, read_card
 from maskwatch.settings import DetectorSettings
@@ -25,9 +26,14 @@ from maskwatch.settings import DetectorSettings
 Rows = NDArray[np.float32]
 """Shape (faces, 7): picture of the batch, x1, y1, x2, y2 in input pixels, score, class."""
 
+WARN_SHARE = 1 / 3
+"""People are warned after this share of the time after which inference counts as stuck."""
+
 GOLDEN_SCORE = 0.2
 GOLDEN_IOU = 0.7
 """The golden answer may differ by this much in score, and overlap this little: precisions differ a bit."""
+
+log = structlog.get_logger(__name__)
 
 
 class Detected(NamedTuple):
@@ -166,7 +172,30 @@ class Detector:
         -------
         list
             One outcome a picture, in order. A bad picture harms no neighbour.
+
+        Raises
+        ------
+        StuckError
+            If there is no answer within `stuck_after_s`. Its threads hang from then on, for nobody can end a thread:
+            what is left to do is to end the process.
         """
+        limit = self._settings.stuck_after_s
+        work = asyncio.create_task(self._detect(jpegs, shape))
+        try:
+            answered, _ = await asyncio.wait([work], timeout=limit * WARN_SHARE)
+            if not answered:
+                log.warning("inference takes long", pictures=len(jpegs), shape=shape, seconds=limit * WARN_SHARE)
+                answered, _ = await asyncio.wait([work], timeout=limit * (1 - WARN_SHARE))
+            if not answered:
+                raise StuckError(
+                    f"inference is stuck: {self.card.name} {self.card.version} on {self._settings.runtime} has looked "
+                    f"at {len(jpegs)} {shape} pictures for {limit:g} s (detector.stuck_after_s)"
+                )
+            return await work
+        finally:
+            work.cancel()
+
+    async def _detect(self, jpegs: Sequence[bytes], shape: ShapeName) -> list[Detected | Refused]:
         loop = asyncio.get_running_loop()
         size = (await loop.run_in_executor(self._threads, self.load, shape)).pictures_at_once
         pieces = [jpegs[start : start + size] for start in range(0, len(jpegs), size)]

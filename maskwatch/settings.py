@@ -116,12 +116,20 @@ class DetectorSettings(_Group):
     threads: int = Field(2, ge=1, le=64, description="inference threads, each with a request of its own")
     score: float = Field(0.4, gt=0, lt=1, description="faces under this score are not reported")
     age_budget_s: float = Field(
-        2.0, gt=0, description="live frames older than this are skipped, counted from the append"
+        2.0,
+        gt=0,
+        description="live frames older than this are skipped, counted from the append; a detection has twice as long",
     )
     seek_after_s: float = Field(2.0, gt=0, description="behind by more than this, a partition is read on from its end")
     batch: int = Field(16, ge=1, le=256, description="frames of a batch at most")
     upload_share: float = Field(0.25, ge=0, lt=1, description="share of every batch kept for uploads while any wait")
     max_pixels: int = Field(33_177_600, ge=1, description="pixels of a picture at most; 33 million is 8K")
+    stuck_after_s: float = Field(
+        30,
+        gt=0,
+        lt=60,
+        description="inference that gives no answer for so long hangs: the worker ends itself, to be started anew",
+    )
     instance: str = Field(
         "", description="static member id, one per process: its restart keeps its partitions; empty: a dynamic member"
     )

@@ -1,25 +1,29 @@
 """Run one stage in this process: logs, metrics, signals, and a stop that is never longer than 25 seconds.
 
 A signal only sets a flag; the stage ends between two batches. A stage that crashes takes its process with it, so that
-whoever started it (the supervisor, systemd, Kubernetes) sees it and starts it anew. When the stage is ready, whoever
-started it is told by the protocol of systemd's ``sd_notify``.
+whoever started it (the supervisor, systemd, Kubernetes) sees it and starts it anew. So does one that hangs, and no
+thread of it is waited for. When the stage is ready, whoever started it is told by the protocol of systemd's
+``sd_notify``.
 """
 
 import asyncio
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import structlog
 import uvloop
 
 from maskwatch import logs, metrics
-from maskwatch.errors import MaskwatchError
+from maskwatch.errors import MaskwatchError, StuckError
 from maskwatch.settings import Settings
 
 STOP_TIMEOUT_S = 25.0
+CANCEL_TIMEOUT_S = 2.0
 LAG_INTERVAL_S = 0.5
 
 log = structlog.get_logger(__name__)
@@ -43,14 +47,24 @@ def run(name: str, stage: Stage, settings: Settings) -> None:
     Raises
     ------
     Exception
-        Whatever the stage raised.
-    TimeoutError
-        If the stage did not end within 25 s of the signal; it was cancelled.
+        Whatever the stage raised; but for what hangs, or has not ended 25 s after the signal, the process ends here.
     """
     logs.configure(settings.logs, name)
     metrics.serve(settings.metrics.port)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_supervise(name, stage, settings))
+        try:
+            runner.run(_supervise(name, stage, settings))
+        except StuckError as error:
+            # Before the runner is closed, which would wait too.
+            _leave_threads_behind(error)
+
+
+def _leave_threads_behind(error: StuckError) -> NoReturn:
+    """End the process at once: Python would wait for every thread first, and one that hangs cannot be ended."""
+    log.error("stage is stuck", error=str(error))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(error.exit_code)
 
 
 async def _supervise(name: str, stage: Stage, settings: Settings) -> None:
@@ -65,7 +79,7 @@ async def _supervise(name: str, stage: Stage, settings: Settings) -> None:
         await asyncio.wait([work, signalled], return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             log.info("stopping")
-            await asyncio.wait_for(work, STOP_TIMEOUT_S)
+            await _end(name, work)
         await work
     except MaskwatchError:
         raise
@@ -76,6 +90,14 @@ async def _supervise(name: str, stage: Stage, settings: Settings) -> None:
         for task in (lag, signalled):
             task.cancel()
         await asyncio.gather(lag, signalled, return_exceptions=True)
+
+
+async def _end(name: str, work: asyncio.Future[None]) -> None:
+    await asyncio.wait([work], timeout=STOP_TIMEOUT_S)
+    if not work.done():
+        work.cancel()
+        await asyncio.wait([work], timeout=CANCEL_TIMEOUT_S)
+        raise StuckError(f"{name} has not ended {STOP_TIMEOUT_S:g} s after the signal")
 
 
 async def _measure_lag(name: str) -> None:

@@ -2,12 +2,18 @@ import asyncio
 import hashlib
 import json
 import shutil
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
+from pydantic import ValidationError
 
-from maskwatch.errors import ModelError
+from maskwatch import kafka
+from maskwatch.errors import ModelError, StuckError
 from maskwatch.inference import (
     Calibration,
     Detected,
@@ -18,7 +24,7 @@ from maskwatch.inference import (
     same_faces,
 )
 from maskwatch.messages import DetectedFace
-from maskwatch.model import read_card
+from maskwatch.model import ShapeName, read_card
 from maskwatch.pictures import letterbox
 from maskwatch.settings import DetectorSettings, Settings
 
@@ -58,6 +64,30 @@ async def test_many_callers_at_once_get_their_own_answers(detector: Detector) ->
     answers = await asyncio.gather(*(detector.detect([GOLDEN] * n, "wide") for n in (1, 3, 2)))
     assert [len(answer) for answer in answers] == [1, 3, 2]
     assert len({outcome for answer in answers for outcome in answer}) == 1
+
+
+async def test_inference_that_hangs_is_warned_about_and_then_given_up() -> None:
+    released = threading.Event()
+
+    class Hanging(Detector):
+        def look(self, jpegs: Sequence[bytes], shape: ShapeName) -> list[Detected | Refused]:
+            released.wait(30)
+            return super().look(jpegs, shape)
+
+    detector = Hanging(MODEL, DetectorSettings(stuck_after_s=1.5))
+    detector.load("wide")
+    began = time.monotonic()
+    with structlog.testing.capture_logs() as logs, pytest.raises(StuckError, match=r"2 wide pictures for 1\.5 s"):
+        await detector.detect([GOLDEN] * 2, "wide")
+    assert time.monotonic() - began == pytest.approx(1.5, abs=0.5)
+    assert [(line["event"], line["log_level"]) for line in logs] == [("inference takes long", "warning")]
+    released.set()
+    assert len(await detector.detect([GOLDEN], "wide")) == 1
+
+
+def test_a_stuck_worker_ends_before_its_group_gives_it_up() -> None:
+    with pytest.raises(ValidationError, match="less than 60"):
+        DetectorSettings(stuck_after_s=kafka.MAX_POLL_INTERVAL_MS / 1000)
 
 
 def test_calibration_says_how_many_cameras(detector: Detector) -> None:

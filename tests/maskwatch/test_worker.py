@@ -5,10 +5,12 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
+from maskwatch.errors import StuckError
 from maskwatch.worker import notify_ready
 
 
@@ -18,7 +20,7 @@ def run_stage(body: str, *, signal_after: str | None = None, env: dict[str, str]
         """
         import asyncio
         from maskwatch import worker
-        from maskwatch.errors import BrokerError
+        from maskwatch.errors import BrokerError, StuckError
         from maskwatch.settings import Settings
         worker.STOP_TIMEOUT_S = 0.5
         worker.LAG_INTERVAL_S = 0.01
@@ -62,9 +64,37 @@ def test_a_signal_only_sets_a_flag_and_the_stage_ends_by_itself() -> None:
 
 
 def test_a_stage_that_does_not_end_is_cancelled() -> None:
-    code, output = run_stage("print('begun', flush=True)\nawait asyncio.sleep(60)", signal_after="begun")
-    assert code == 1
-    assert "TimeoutError" in output
+    code, output = run_stage(
+        """
+        print("begun", flush=True)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            print("cleaned up", flush=True)
+        """,
+        signal_after="begun",
+    )
+    assert code == StuckError.exit_code
+    assert "cleaned up" in output
+    assert "test has not ended 0.5 s after the signal" in output
+
+
+@pytest.mark.parametrize("ending", ["raise StuckError('a thread hangs')", "await stop.wait(); await hanging"])
+def test_a_thread_that_hangs_is_not_waited_for(ending: str) -> None:
+    began = time.monotonic()
+    code, output = run_stage(
+        f"""
+        import concurrent.futures, time
+        threads = concurrent.futures.ThreadPoolExecutor(1)
+        hanging = asyncio.get_running_loop().run_in_executor(threads, time.sleep, 60)
+        print("begun", flush=True)
+        {ending}
+        """,
+        signal_after="begun",
+    )
+    assert code == StuckError.exit_code
+    assert time.monotonic() - began < 20
+    assert json.loads(output.splitlines()[-1])["event"] == "stage is stuck"
 
 
 def test_a_crash_is_logged_and_raised_again() -> None:
