@@ -3,7 +3,7 @@
 Live frames are looked at when they are fresh: the newest of each camera, and when the worker is late it reads on from
 the end. Uploads are never skipped: their offset is committed only once their answer is acknowledged, and part of every
 round is theirs. A picture that cannot be read becomes a dead letter and harms no neighbour. Inference has threads of
-its own; the event loop never blocks.
+its own; the event loop never blocks, and a worker whose inference hangs ends itself.
 """
 
 import asyncio
@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from maskwatch import kafka, metrics
-from maskwatch.errors import BrokerError, MessageError
+from maskwatch.errors import BrokerError, MaskwatchError, MessageError
 from maskwatch.inference import Calibration, Detected, Detector, Refused
 from maskwatch.kafka import Record
 from maskwatch.messages import (
@@ -34,12 +35,14 @@ from maskwatch.model import ShapeName
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from maskwatch.worker import notify_ready
-from processors.freshness import Newest, Policy
+from processors.freshness import Ages, Newest, Policy
 
 POLL_MS = 250
 COMMIT_EVERY_S = 1.0
 RETRY_S = 1.0
 CALIBRATION_S = 0.5
+HAND_OVER_S = 3.0
+"""The rest of the group waits for as long as a worker lets go of its partitions."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +64,8 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
         If the model is missing, altered or answers wrongly on its golden picture.
     BrokerError
         If Kafka cannot be reached at the start. Later outages are waited for.
+    StuckError
+        If inference hangs.
     """
     loop = asyncio.get_running_loop()
     detector, speed = await loop.run_in_executor(None, _ready_detector, settings)
@@ -74,18 +79,29 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.TaskGroup() as lanes,
         ):
             # Subscribed only now: a start that waits for partitions would wait for a dead member's session to end.
-            kafka.subscribe(live, settings, [Name.FRAMES_LIVE])
+            live_lane = LiveLane(live, quick, detector, settings)
+            kafka.subscribe(live, settings, [Name.FRAMES_LIVE], live_lane)
             kafka.subscribe(uploads, settings, [Name.FRAMES_UPLOAD])
             log.info(
                 "detector ready", model=detector.card.name, version=detector.card.version, precision=speed.precision
             )
             notify_ready(speed.sentence())
-            lanes.create_task(LiveLane(live, quick, detector, settings).run(stop))
+            lanes.create_task(live_lane.run(stop))
             lanes.create_task(UploadLane(uploads, durable, detector, settings).run(stop))
-    except* BrokerError as group:
-        raise group.exceptions[0] from group
+    except ExceptionGroup as group:
+        if (expected := _expected(group)) is not None:
+            raise expected from group
+        raise
     finally:
         detector.close()
+
+
+def _expected(error: Exception) -> MaskwatchError | None:
+    """Return the first of a group's errors, if all are such as we raise on purpose."""
+    if isinstance(error, ExceptionGroup):
+        found = [_expected(one) for one in error.exceptions]
+        return found[0] if all(found) else None
+    return error if isinstance(error, MaskwatchError) else None
 
 
 def _ready_detector(settings: Settings) -> tuple[Detector, Calibration]:
@@ -94,8 +110,11 @@ def _ready_detector(settings: Settings) -> tuple[Detector, Calibration]:
     return detector, detector.calibrate(CALIBRATION_S)
 
 
-class LiveLane:
-    """Looks at the newest frame of each camera; reads, looks and publishes all at the same time."""
+class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """Looks at the newest frame of each camera; reads, looks and publishes all at the same time.
+
+    It listens to its consumer: what it has begun is done before another worker gets its partitions.
+    """
 
     def __init__(
         self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, detector: Detector, settings: Settings
@@ -106,8 +125,13 @@ class LiveLane:
         self._detector = detector
         self._settings = settings
         batch = max(1, round(options.batch * (1 - options.upload_share)))
-        self._newest = Newest(Policy(options.age_budget_s, options.seek_after_s, batch))
+        self._ages = Ages()
+        self._newest = Newest(Policy(options.age_budget_s, options.seek_after_s, batch), self._ages)
         self._arrived = asyncio.Event()
+        self._unpublished = 0
+        self._all_published = asyncio.Event()
+        self._all_published.set()
+        self._done: dict[TopicPartition, int] = {}
         self._committed = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -116,11 +140,24 @@ class LiveLane:
             both.create_task(self._read(stop))
             both.create_task(self._look_and_publish(stop))
 
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Finish what was begun and commit it, so that nobody does it again; what only waits is left to the next."""
+        self._newest.forget()
+        try:
+            async with asyncio.timeout(HAND_OVER_S):
+                await self._all_published.wait()
+                await self._commit_done()
+        except TimeoutError:
+            log.warning("partitions are handed over in mid-batch", partitions=len(revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Do nothing: each partition is read on from where it was committed."""
+
     async def _read(self, stop: asyncio.Event) -> None:
         # Without a pause, so that what is looked at next is the newest there is, not what lay in the client's buffer.
         while not stop.is_set():
             read = await self._consumer.getmany(timeout_ms=POLL_MS)
-            await self._seek_ahead(self._newest.offer(read, time.time()))
+            await self._seek_ahead(self._newest.offer(read, time.monotonic()))
             if self._newest:
                 self._arrived.set()
         self._arrived.set()
@@ -129,18 +166,21 @@ class LiveLane:
         publishing: asyncio.Task[None] | None = None
         while not stop.is_set():
             await self._arrived.wait()
-            records = self._newest.take(time.time())
+            records = self._newest.take(time.monotonic())
             if not self._newest:
                 self._arrived.clear()
             self._count_skipped()
             if not records:
                 continue
+            self._unpublished += 1
+            self._all_published.clear()
             seen = await self._look(records)
             if publishing is not None:
                 await publishing
             publishing = asyncio.create_task(self._publish(seen))
         if publishing is not None:
             await publishing
+        await self._commit_done()
 
     def _count_skipped(self) -> None:
         for reason, count in self._newest.skipped.items():
@@ -151,14 +191,17 @@ class LiveLane:
         mine = [partition for partition in partitions if partition in self._consumer.assignment()]
         if not mine:
             return
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._settings.kafka.timeout_s):
                 before = {partition: await self._consumer.position(partition) for partition in mine}
                 await self._consumer.seek_to_end(*mine)
-                skipped = sum([await self._consumer.position(partition) - before[partition] for partition in mine])
+                ends = {partition: await self._consumer.position(partition) for partition in mine}
         except (KafkaError, TimeoutError) as error:
             log.warning("late, and cannot seek ahead", error=repr(error))
             return
+        self._ages.sought(ends, began)
+        skipped = sum(ends[partition] - before[partition] for partition in mine)
         metrics.FRAMES_SKIPPED.labels("sought-past").inc(max(0, skipped))
         log.info("late: reading on from the end", partitions=len(mine), skipped=skipped)
 
@@ -193,15 +236,26 @@ class LiveLane:
             metrics.FRAMES_SKIPPED.labels("unacknowledged").inc(len(lost))
             log.warning("detections not acknowledged", lost=len(lost), error=str(lost[0]))
         # 2. Only then may the offsets move on. Once a second is enough: late frames are skipped anyway.
+        self._done |= _behind(one.record for one in seen)
         if time.monotonic() - self._committed >= COMMIT_EVERY_S:
-            self._committed = time.monotonic()
-            await _commit(self._consumer, _behind(one.record for one in seen), self._settings)
+            await self._commit_done()
+        self._unpublished -= 1
+        if not self._unpublished:
+            self._all_published.set()
+
+    async def _commit_done(self) -> None:
+        self._committed = time.monotonic()
+        done, self._done = self._done, {}
+        await _commit(self._consumer, done, self._settings)
 
     async def _answer(self, one: Seen) -> None:
         if one.info is None or isinstance(one.outcome, Refused):
             reason = one.outcome.reason if isinstance(one.outcome, Refused) else ""
             await refuse(self._producer, self._settings, Name.FRAMES_LIVE_DLQ, one.record, reason, b"")
             metrics.FRAMES_REFUSED.labels("live").inc()
+            return
+        if self._newest.is_stale(one.record, time.monotonic()):
+            metrics.FRAMES_SKIPPED.labels("late").inc()
             return
         detection = Detection(
             frame=frame_ref(one.info, one.record),
@@ -226,7 +280,7 @@ class LiveLane:
             timeout_s=kafka.LIVE_TIMEOUT_S,
         )
         metrics.FRAMES_DETECTED.labels("live").inc()
-        metrics.FRAME_AGE_SECONDS.observe(max(0.0, time.time() - one.record.timestamp / 1000))
+        metrics.FRAME_AGE_SECONDS.observe(max(0.0, self._ages.age(one.record, time.monotonic())))
 
 
 class UploadLane:

@@ -1,11 +1,13 @@
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import pytest
 from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.freshness import Newest, Policy
+from processors.freshness import DRIFT, Ages, Newest, Policy
 
 POLICY = Policy(age_budget_s=0.5, seek_after_s=2.0, batch=4)
 NOW = 1_000.0
@@ -29,8 +31,16 @@ def partition(number: int) -> TopicPartition:
     return TopicPartition("frames.live.v1", number)
 
 
+def told() -> Ages:
+    """Ages that have seen a frame as it was appended, by clocks that agree."""
+    ages = Ages()
+    ages.sought({partition(0): 0}, NOW)
+    ages.learn(Frame(b"first", 0), NOW)  # type: ignore[arg-type]  # fakes, at the seam
+    return ages
+
+
 def offered(read: dict[TopicPartition, list[Frame]]) -> tuple[Newest, list[TopicPartition]]:
-    newest = Newest(POLICY)
+    newest = Newest(POLICY, told())
     return newest, newest.offer(read, NOW)  # type: ignore[arg-type]  # fakes, at the seam
 
 
@@ -73,7 +83,90 @@ def test_who_is_left_out_of_a_crowded_batch_comes_first_in_the_next() -> None:
     assert newest.skipped == {}
 
 
-def test_a_camera_s_clock_does_not_matter_and_the_broker_s_may_run_ahead() -> None:
+def test_what_has_grown_too_old_while_it_was_looked_at_is_stale() -> None:
+    newest, _ = offered({})
+    frame = Frame(b"a", 0.4)
+    assert not newest.is_stale(frame, NOW + 0.5)  # type: ignore[arg-type]
+    assert newest.is_stale(frame, NOW + 0.7)  # type: ignore[arg-type]
+
+
+def test_what_another_worker_looks_at_is_let_go() -> None:
+    newest, _ = offered({partition(0): [Frame(b"a", 0.1)]})
+    newest.forget()
+    assert not newest
+    assert not newest.skipped
+
+
+class Broker:
+    """Appends frames by its own clock, which can be set; a reader learns their ages."""
+
+    def __init__(self, clock: float) -> None:
+        self.clock = clock
+        self.ages = Ages()
+        self._offset = 0
+
+    def reads(self, at: float, age: float = 0.0) -> float:
+        """Let a frame be read that was appended a while ago, and return how old it is taken for."""
+        frame = Frame(b"a", NOW - (self.clock + at - age), self._offset)
+        self._offset += 1
+        self.ages.learn(frame, at)  # type: ignore[arg-type]
+        return self.ages.age(frame, at)  # type: ignore[arg-type]
+
+    def seeks(self, at: float) -> None:
+        self.ages.sought({partition(0): self._offset}, at)
+
+
+@pytest.mark.parametrize("clock", [0, 1.7e9, -86_400])
+def test_ages_are_known_from_the_first_frame_after_a_seek_on_whatever_the_clocks_say(clock: float) -> None:
+    broker = Broker(clock)
+    assert broker.reads(10, age=60) == math.inf
+    broker.seeks(10)
+    assert broker.reads(10.3) == pytest.approx(0, abs=0.01)
+    assert broker.reads(12, age=1.5) == pytest.approx(1.5, abs=0.01)
+
+
+@pytest.mark.parametrize("jump", [3600, -3600, 3, -3])
+def test_a_clock_that_is_set_costs_one_seek_at_most(jump: float) -> None:
+    broker = Broker(1.7e9)
+    broker.seeks(0)
+    broker.reads(0.1)
+    broker.clock += jump
+    if broker.reads(1) > POLICY.seek_after_s:
+        broker.seeks(1)
+    assert broker.reads(1.2) == pytest.approx(0, abs=0.01)
+    assert broker.reads(2, age=0.7) == pytest.approx(0.7, abs=0.01)
+
+
+def test_what_was_read_before_a_freeze_is_old_after_it_even_just_after_a_seek() -> None:
+    broker = Broker(1.7e9)
+    broker.seeks(0)
+    broker.reads(0.1)
+    broker.seeks(1)
+    assert broker.reads(61, age=60) == pytest.approx(60, abs=0.02)
+
+
+def test_frames_from_before_a_seek_say_nothing_of_the_clocks() -> None:
+    broker = Broker(1.7e9)
+    broker.seeks(0)
+    broker.reads(0.1)
+    broker.ages.sought({partition(0): 99}, 5)  # a rebalance then begins at an older offset
+    assert broker.reads(5.1, age=30) == pytest.approx(30, abs=0.01)
+
+
+def test_clocks_may_drift_apart() -> None:
+    broker = Broker(1.7e9)
+    broker.seeks(0)
+    for second in range(1, 20_000):
+        broker.clock -= DRIFT / 2
+        age = broker.reads(second)
+    assert age == pytest.approx(0, abs=0.01)
+
+
+def test_a_partition_that_is_new_to_a_worker_has_the_ages_of_the_others() -> None:
+    assert told().age(Frame(b"b", 1.5, partition=7), NOW) == pytest.approx(1.5)  # type: ignore[arg-type]
+
+
+def test_the_broker_s_clock_may_run_ahead() -> None:
     newest, _ = offered({partition(0): [Frame(b"a", -0.2)]})
     assert len(newest.take(NOW)) == 1
 
