@@ -12,7 +12,7 @@ DEV_UNPACKED_MB := 1300
 TRAIN_UNPACKED_MB := 9000
 
 .DEFAULT_GOAL := help
-.PHONY: help up test bench faults lint train lock clean
+.PHONY: help up test bench faults soak lint train lock clean
 
 help: ## Print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench: $(VENV)/.dev ## Measure speed, ages and memory, and write them into docs/
 faults: $(VENV)/.dev ## Break everything, the long way, and write the figures into docs/faults.md
 	$(BIN)/pytest tests/faults -m "" --figures build/faults.json
 	$(BIN)/python -m tests.faults.report build/faults.json docs/faults.md
+
+soak: $(VENV)/.dev ## Run at capacity for an hour and see whether anything grows, into docs/faults.md
+	$(BIN)/python -m tests.benchmarks.soak --docs docs/faults.md --picture docs/images/soak.png
 
 lint: $(VENV)/.dev ## Ruff, mypy and import-linter
 	$(BIN)/ruff check .

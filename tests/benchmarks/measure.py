@@ -84,14 +84,14 @@ def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
         say(f"{turn}: decode and inference alone")
         results.bare.append(_child("bare", str(recording), str(plan.bare_s))["rate"])
         say(f"{turn}: through Kafka")
-        with _stack() as up:
+        with running_stack() as up:
             results.piped.append(_piped(up, recording, SATURATING * results.bare[-1], plan.piped_s, CAMERAS)[0])
         for rival in rivals:
             say(f"{turn}: Ultralytics on {rival}")
             results.rivals.setdefault(rival, []).append(
                 _child("rivals", rival, str(recording), str(plan.rival_s))["rate"]
             )
-    with _stack() as up:
+    with running_stack() as up:
         say("everything idle")
         time.sleep(SETTLE_S)
         results.idle = _used(up, plan.idle_s)
@@ -113,7 +113,8 @@ def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
 
 
 @contextmanager
-def _stack(*arguments: str) -> Iterator[Up]:
+def running_stack(*arguments: str) -> Iterator[Up]:
+    """Run `maskwatch up`, without a camera unless told otherwise."""
     # On the disk, as it is for people; tests have theirs in memory.
     with (
         tempfile.TemporaryDirectory(dir="build", prefix="bench-", ignore_cleanup_errors=True) as made,
@@ -125,18 +126,24 @@ def _stack(*arguments: str) -> Iterator[Up]:
 
 def _piped(up: Up, recording: Path, rate: float, seconds: float, cameras: int) -> tuple[float, dict[str, Use]]:
     """Return detections a second while so much is offered, and what each process used."""
-    with _load(up, recording, cameras, rate, SETTLE_S + seconds):
+    with loading(up, recording, cameras, rate, SETTLE_S + seconds):
         time.sleep(SETTLE_S)
         before, began = _detections(up), time.monotonic()
         used = _used(up, seconds)
         return (_detections(up) - before) / (time.monotonic() - began), used
 
 
+def most_piped(up: Up, recording: Path, seconds: float) -> float:
+    """Return the frames a second that go through when more is offered than can."""
+    limit = _child("bare", str(recording), "5")["rate"]
+    return _piped(up, recording, SATURATING * limit, seconds, CAMERAS)[0]
+
+
 def _ages(up: Up, recording: Path, load: int, capacity: float, seconds: float) -> tuple[Ages, dict[str, Use]]:
     rate = capacity * load / 100
-    with _load(up, recording, CAMERAS, rate, SETTLE_S + seconds + 2):
+    with loading(up, recording, CAMERAS, rate, SETTLE_S + seconds + 2):
         time.sleep(SETTLE_S)
-        watching = _start("watch", up.url, str(seconds), *names(CAMERAS))
+        watching = started("watch", up.url, str(seconds), *names(CAMERAS))
         used = _used(up, seconds)
         ages = _finished(watching)
     cuts = quantiles(ages, n=100)
@@ -146,7 +153,7 @@ def _ages(up: Up, recording: Path, load: int, capacity: float, seconds: float) -
 def _capture(source: str, jpegs: list[bytes], seconds: float) -> Capture:
     with tempfile.TemporaryDirectory() as made:
         wanted = "scene" if source == "scene" else str(_clip(Path(made) / "clip.mp4", jpegs))
-        with _stack("--camera", wanted) as up:
+        with running_stack("--camera", wanted) as up:
             time.sleep(SETTLE_S)
             before = _ends(up, Name.FRAMES_LIVE)
             began = time.monotonic()
@@ -203,24 +210,26 @@ def _ends(up: Up, name: Name) -> int:
 
 
 @contextmanager
-def _load(up: Up, recording: Path, cameras: int, rate: float, seconds: float) -> Iterator[None]:
-    loading = _start("load", str(recording), str(cameras), str(rate), str(seconds), **variables(up.settings))
+def loading(up: Up, recording: Path, cameras: int, rate: float, seconds: float) -> Iterator[None]:
+    """Let cameras publish in a process of their own, and see that they kept up."""
+    cameras_process = started("load", str(recording), str(cameras), str(rate), str(seconds), **variables(up.settings))
     try:
         yield
-        done = _finished(loading)
+        done = _finished(cameras_process)
     finally:
-        loading.kill()
-        loading.wait()
+        cameras_process.kill()
+        cameras_process.wait()
     if done["lost"] > done["sent"] / 100:
         raise RuntimeError(f"the cameras themselves did not keep up: {done}")
 
 
 def _child(module: str, *arguments: str) -> dict[str, float]:
-    done: dict[str, float] = _finished(_start(module, *arguments))
+    done: dict[str, float] = _finished(started(module, *arguments))
     return done
 
 
-def _start(module: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
+def started(module: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    """Start one of our modules; it prints one JSON line."""
     inherited: Mapping[str, str] = os.environ
     return subprocess.Popen(
         [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],

@@ -31,10 +31,10 @@ def markdown(results: Results) -> str:
     """Return everything as Markdown."""
     parts = [
         f"Measured {results.machine.sentence()}. Recording: {results.recording}.",
-        _markdown_table(("", "measured", "target", ""), _promise_rows(results)),
+        markdown_table(("", "measured", "target", ""), _promise_rows(results)),
     ]
     for title, head, rows in _tables(results):
-        parts += [f"### {title}", _markdown_table(head, rows)]
+        parts += [f"### {title}", markdown_table(head, rows)]
     return "\n\n".join(parts)
 
 
@@ -119,7 +119,8 @@ def _use(results: Results, when: str, name: str) -> str:
     return f"{use.rss_mb:.0f} MB, {use.cpu:.1f} %" if use else ""
 
 
-def _markdown_table(head: Row, rows: Sequence[Row]) -> str:
+def markdown_table(head: Row, rows: Sequence[Row]) -> str:
+    """Return rows as a table."""
     lines = ["| " + " | ".join(row) + " |" for row in (head, ("---",) * len(head), *rows)]
     return "\n".join(lines)
 
