@@ -190,10 +190,9 @@ def markdown(done: Soak) -> str:
             f"Measured {done.machine.sentence()}.",
             (
                 f"{minutes:.0f} minutes, {CAMERAS} cameras offering {done.offered:.0f} frames/s, {CAMERAS} viewers; "
-                f"{done.detected_per_second():.1f} frames/s detected. "
-                f"Behind by {mean(lags):.0f} frames on average, {max(lags)} at most ({done.lag_per_hour():+.0f} an hour). "
-                f"Processes that were started anew: {', '.join(done.restarts) or 'none'}. "
-                f"Growing: {', '.join(growing) or 'nothing'}."
+                f"{done.detected_per_second():.1f} frames/s detected. Behind by {mean(lags):.0f} frames on average, "
+                f"{max(lags)} at most ({done.lag_per_hour():+.0f} an hour). Processes that were started anew: "
+                f"{', '.join(done.restarts) or 'none'}. Growing: {', '.join(growing) or 'nothing'}."
             ),
             markdown_table(("process", "memory, MB", "file descriptors", "threads"), rows),
         ]
