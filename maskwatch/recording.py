@@ -8,10 +8,11 @@ knows Kafka.
 """
 
 import errno
+import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
+import click
 import msgspec
 import zstandard
 from mcap.data_stream import ReadDataStream
@@ -30,7 +32,8 @@ from mcap.writer import MCAP0_MAGIC, Writer
 
 from maskwatch import __version__
 from maskwatch.errors import RecordingCutError, RecordingError, RecordingWriteError
-from maskwatch.messages import JPEG
+from maskwatch.messages import JPEG, rfc3339
+from maskwatch.quantities import say_duration, say_size
 
 PROFILE = "maskwatch"
 """MCAP's profile: what tells a recording of ours from any other MCAP file."""
@@ -131,6 +134,21 @@ class Contents(msgspec.Struct):
     def cameras(self) -> list[str]:
         """Return the ids of all cameras, in alphabetical order."""
         return sorted({camera for topic in self.topics.values() for camera in topic.cameras})
+
+    def told(self) -> str:
+        """Say in words how much there is.
+
+        Examples
+        --------
+        >>> Contents({"frames.live.v1": TopicSummary(3, 0, {"door": CameraSummary(2)})}).told()
+        '2 frames of 1 camera and 1 other record'
+        """
+        frames = sum(camera.frames for topic in self.topics.values() for camera in topic.cameras.values())
+        others = self.records - frames
+        told = f"{frames} {_plural('frame', frames)} of {len(self.cameras)} {_plural('camera', len(self.cameras))}"
+        if not frames:
+            return f"{others} {_plural('record', others)}"
+        return f"{told} and {others} other {_plural('record', others)}" if others else told
 
     def count(self, record: Recorded) -> None:
         """Count one record."""
@@ -339,7 +357,7 @@ class RecordingWriter:
         )
 
 
-def read(path: Path) -> Iterator[Recorded]:
+def read(path: Path) -> Generator[Recorded, None, None]:
     """Yield the records of a recording, in the order they were written.
 
     Parameters
@@ -383,6 +401,61 @@ def summary(path: Path) -> Summary:
         except RecordingCutError as error:
             cut = str(error)
         return Summary(contents, size, cut, written_by)
+
+
+def show(path: Path, *, as_json: bool) -> None:
+    """Print what is in a recording.
+
+    Parameters
+    ----------
+    path
+        The file.
+    as_json
+        Print JSON, for scripts.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such file, or it is no recording of ours.
+    """
+    found = summary(path)
+    contents = found.contents
+    first, last = ("-" if ms is None else _moment(ms) for ms in (contents.first_ms, contents.last_ms))
+    if as_json:
+        tree = {
+            "file": str(path),
+            "file_bytes": found.file_bytes,
+            "written_by": found.written_by,
+            "cut": found.cut,
+            "records": contents.records,
+            "seconds": contents.seconds,
+            "first": None if contents.first_ms is None else first,
+            "last": None if contents.last_ms is None else last,
+            "topics": msgspec.to_builtins(contents.topics),
+        }
+        click.echo(json.dumps(tree, indent=2))
+        return
+    click.echo(f"{path}: {contents.told()}, {say_size(found.file_bytes)}, written by {found.written_by}")
+    click.echo(f"  {say_duration(contents.seconds)}, from {first} to {last}")
+    for name, topic in contents.topics.items():
+        click.echo(f"  {name}  {topic.records} {_plural('record', topic.records)}, {say_size(topic.bytes)}")
+        for identity, camera in sorted(topic.cameras.items()):
+            sizes = ", ".join(f"{width}x{height}" for width, height in camera.sizes)
+            told = f"{camera.frames} {_plural('frame', camera.frames)}, {sizes}, {say_size(camera.bytes)}"
+            click.echo(f"    {identity}  {told}")
+    if found.cut:
+        click.echo(f"maskwatch: {found.cut}", err=True)
+
+
+def _moment(ms: int) -> str:
+    try:
+        return rfc3339(datetime.fromtimestamp(ms / 1000, UTC))
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms"
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
 
 
 class _Damage(Exception):  # noqa: N818  # never leaves this module
