@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -31,6 +32,8 @@ LOG_BYTES = 5 * 2**20
 POLL_S = 0.05
 KILL_TIMEOUT_S = 2.0
 CLOCK_SLACK_S = 2.0
+FULL_BYTES = 50_000_000
+"""With less disk left than this, that is why something died."""
 
 
 class Child(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,8 +166,10 @@ class Supervisor:
             self._gone(gone)
         rows = [row for kept in self._kept if (row := kept.identity()) is not None]
         fresh = self._noted.with_suffix(".new")
-        fresh.write_text(json.dumps(rows))
-        fresh.replace(self._noted)
+        # A full disk is what made the broker end, say: what the next start may want to know must not keep it down.
+        with contextlib.suppress(OSError):
+            fresh.write_text(json.dumps(rows))
+            fresh.replace(self._noted)
 
 
 class _Kept:
@@ -230,6 +235,7 @@ class _Kept:
                         return
                     deaths = backoff.deaths(deaths, time.monotonic() - began)
                     reason = f"{ending}: {self._last_line}" if self._last_line else ending
+                    reason += disk_note(shutil.disk_usage(self.log_file.parent).free)
                     if self.first_ready.done():
                         self._report.died(self.child.name, reason, backoff.delay(deaths))
                     else:
@@ -292,6 +298,21 @@ class _Kept:
             messages.setblocking(False)  # noqa: FBT003  # the standard library's signature
             messages.bind(str(self._socket))
             yield messages
+
+
+def disk_note(free_bytes: int) -> str:
+    """Say what a death is most likely about, if there is hardly any disk left.
+
+    Examples
+    --------
+    >>> disk_note(3_000_000)
+    '; the disk is full (3 MB left): free some, and it comes back'
+    >>> disk_note(3_000_000_000)
+    ''
+    """
+    if free_bytes > FULL_BYTES:
+        return ""
+    return f"; the disk is full ({free_bytes / 1e6:.0f} MB left): free some, and it comes back"
 
 
 def tethered(command: tuple[str, ...]) -> tuple[str, ...]:

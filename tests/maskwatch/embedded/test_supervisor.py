@@ -80,6 +80,16 @@ async def test_dying_child_comes_back_with_growing_waits(running: Supervisor, ev
     assert [delay for *_, delay in events.deaths[:4]] == [0.01, 0.02, 0.04, 0.05]
 
 
+async def test_a_dying_child_comes_back_although_nothing_can_be_written(
+    running: Supervisor, events: Events, tmp_path: Path
+) -> None:
+    # To whoever opens it for writing, a folder in its place is as bad as a full disk.
+    (tmp_path / "run" / "children.new").mkdir()
+    await running.start(child("ready(); sys.exit(3)"))
+    async with asyncio.timeout(20):
+        assert await events.returns.get() == "stage"
+
+
 def test_a_long_life_forgives_earlier_deaths() -> None:
     backoff = Backoff()
     assert backoff.deaths(5, lived_s=59) == 6
