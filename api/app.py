@@ -140,10 +140,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     tasks,
                     most=settings.api.max_viewers,
                     fresh_s=settings.live.fresh_s,
-                    why=feed.roster.why_no_picture,
+                    why=feed.why_no_picture,
                 )
                 services = Services(settings, feed, hub, readiness(settings, feed, pictures))
-                background = [tasks.create_task(hub.run()), *(tasks.create_task(feed.follow(name)) for name in FEEDS)]
+                background = [tasks.create_task(work) for work in (hub.run(), feed.watch(), *map(feed.follow, FEEDS))]
                 await run_server(create_app(services), listener, stop)
                 await end(background)
 

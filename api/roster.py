@@ -22,6 +22,8 @@ MOST_CAMERAS = 10_000
 """Further ids are ignored: whoever may write to the topics must not fill our memory."""
 
 RETRY_S = 5.0
+WATCH_S = 5.0
+KAFKA_AWAY = "Kafka is away; the picture comes back by itself"
 FEEDS = (Name.CAMERAS, Name.CAMERA_STATUS)
 
 _Record = TypeVar("_Record", Camera, CameraStatus)
@@ -98,6 +100,8 @@ class RosterFeed:
         Name the cluster.
     retry_s
         Seconds between two tries while it cannot be read.
+    watch_s
+        Seconds between two looks at whether the cluster is there, and for its answer.
 
     Attributes
     ----------
@@ -105,9 +109,11 @@ class RosterFeed:
         What is known so far.
     """
 
-    def __init__(self, settings: Settings, retry_s: float = RETRY_S) -> None:
+    def __init__(self, settings: Settings, retry_s: float = RETRY_S, watch_s: float = WATCH_S) -> None:
         self.roster = Roster()
         self._retry_s = retry_s
+        self._watch_s = watch_s
+        self._away = False
         self._settings = settings
         self._caught_up = {name: asyncio.Event() for name in FEEDS}
         self._problem = ""
@@ -117,6 +123,21 @@ class RosterFeed:
         """Why the roster is not complete yet; empty once it is."""
         waiting = [name for name, event in self._caught_up.items() if not event.is_set()]
         return (self._problem or f"reading {', '.join(waiting)}") if waiting else ""
+
+    def why_no_picture(self, identity: str) -> str:
+        """Say, for people, why a camera may have no fresh picture."""
+        return KAFKA_AWAY if self._away else self.roster.why_no_picture(identity)
+
+    async def watch(self) -> None:
+        """Look for ever whether the cluster is there: a consumer does not tell, it waits."""
+        while True:
+            try:
+                await kafka.check(self._settings, self._watch_s)
+            except BrokerError:
+                self._away = True
+            else:
+                self._away = False
+            await asyncio.sleep(self._watch_s)
 
     async def follow(self, name: Name) -> None:
         """Follow one topic for ever; what keeps it from being read is waited out."""

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from api import roster as module
-from api.roster import FEEDS, Roster, RosterFeed, without_user
+from api.roster import FEEDS, KAFKA_AWAY, Roster, RosterFeed, without_user
 from maskwatch import kafka as clients
 from maskwatch.errors import MessageError
 from maskwatch.messages import Camera, CameraStatus
@@ -142,3 +142,19 @@ async def test_without_a_broker_it_says_why_and_tries_again(tmp_path_factory: py
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     assert "127.0.0.1:1" in feed.missing
+
+
+async def test_while_the_broker_is_away_that_is_why_there_is_no_picture(own_broker: Kafka) -> None:
+    feed = RosterFeed(own_broker.settings(), watch_s=1)
+    wish(feed.roster, "door")
+    watching = asyncio.create_task(feed.watch())
+    try:
+        await asyncio.sleep(1.5)
+        await until(lambda: feed.why_no_picture("door") == "The camera has not been started yet.")
+        own_broker.kill()
+        await until(lambda: feed.why_no_picture("door") == KAFKA_AWAY)
+        await asyncio.to_thread(own_broker.start)
+        await until(lambda: feed.why_no_picture("door") != KAFKA_AWAY)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)

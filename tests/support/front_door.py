@@ -98,7 +98,7 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                 tasks,
                 most=settings.api.max_viewers,
                 fresh_s=fresh_s,
-                why=feed.roster.why_no_picture,
+                why=feed.why_no_picture,
             )
             door = FrontDoor(Services(settings, feed, hub, checks or {}, patience or Patience()), address.port, stop)
             door.add_camera("door", "online")
