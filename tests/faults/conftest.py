@@ -6,10 +6,14 @@ half a minute is marked ``long`` and left out of `make test`, which runs a short
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from maskwatch.settings import Settings
+from tests.support.stack import CreateTopics, Kafka
+from tests.support.workers import TOPICS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +22,9 @@ ROWS = pytest.StashKey[list[dict[str, object]]]()
 
 Figure = Callable[..., None]
 """``figure("taken over after", 10.8, "s", most=15)``: name, value, unit, and the bound that it must keep."""
+
+Prepare = Callable[..., Awaitable[Settings]]
+"""``await prepare(detector={"instance": "one"})``: settings of this test's own, and a detector's topics."""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -29,6 +36,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if chosen is not None:
         chosen.parent.mkdir(parents=True, exist_ok=True)
         chosen.write_text(json.dumps(session.config.stash[ROWS], indent=1, ensure_ascii=False) + "\n")
+
+
+@pytest.fixture
+def prepare(kafka: Kafka, create_topics: CreateTopics) -> Prepare:
+    """Make settings of this test's own, and topics for a detector."""
+
+    async def make(**groups: dict[str, object]) -> Settings:
+        settings = kafka.settings(**groups)
+        await create_topics(settings, *TOPICS)
+        return settings
+
+    return make
 
 
 @pytest.fixture

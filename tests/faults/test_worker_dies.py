@@ -1,44 +1,86 @@
-"""A detector worker that dies, is asked to end, freezes, or is joined by others; cameras go on meanwhile."""
+"""A detector worker that is killed, or asked to end; cameras go on meanwhile."""
 
+import functools
 import signal
 import time
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
-from maskwatch.settings import Settings
-from maskwatch.topics import Name
-from tests.faults.conftest import Figure
-from tests.support.stack import CreateTopics, Kafka
-from tests.support.stage import Stage, stages, until
-from tests.support.traffic import traffic
-
-TOPICS = (Name.FRAMES_LIVE, Name.FRAMES_UPLOAD, Name.DETECTIONS, Name.PREDICTIONS, Name.FRAMES_LIVE_DLQ)
-CAMERAS = ("door", "yard", "gate", "hall")
+from tests.faults.conftest import Figure, Prepare
+from tests.support.faulty import SCRIPT, Faulty
+from tests.support.kept_up import kept_up
+from tests.support.stage import stages, until
+from tests.support.traffic import Subscriber, traffic
+from tests.support.workers import BATCH, CAMERAS, RATE, SLOW_S, all_seen
 
 
-@pytest.fixture
-async def ready(settings: Settings, create_topics: CreateTopics, kafka: Kafka) -> Settings:
-    await create_topics(settings, *TOPICS)
-    return settings
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.long)])
+async def test_the_partitions_of_a_worker_killed_in_mid_batch_are_taken_over(
+    prepare: Prepare, tmp_path: Path, figure: Figure, kills: int
+) -> None:
+    settings = await prepare()
+    workers = [Faulty(tmp_path / str(number), slow_s=SLOW_S) for number in range(kills + 1)]
+    running = [worker.stage(settings) for worker in workers]
+    taken_over = []
+    async with AsyncExitStack() as each, traffic(settings, CAMERAS, RATE) as (_, seen):
+        await each.enter_async_context(stages(running[0]))
+        for victim, process, heir, next_process in zip(workers, running, workers[1:], running[1:], strict=False):
+            await each.enter_async_context(stages(next_process))
+            await until(heir.begun, 60, "both workers have cameras")
+            await all_seen(seen, time.time(), 60)
+            await until(functools.partial(getattr, victim, "looking"), 20, "the worker is in mid-batch")
+            process.signal(signal.SIGKILL)
+            killed = time.time()
+            await process.ended()
+            assert victim.looking
+            taken_over.append(await all_seen(seen, killed, 40))
+    figure("a worker is killed in mid-batch: every camera is detected again after", max(taken_over), "s", most=15)
+    figure("… detections repeated, each time", len(seen.duplicates()) / kills, most=BATCH)
 
 
-async def test_the_partitions_of_a_killed_worker_are_taken_over(ready: Settings, figure: Figure) -> None:
+async def test_a_killed_worker_with_a_name_of_its_own_is_back_at_once(
+    prepare: Prepare, tmp_path: Path, figure: Figure
+) -> None:
+    settings = await prepare(detector={"instance": "one"})
+    worker = Faulty(tmp_path / "faults", slow_s=SLOW_S)
+    async with kept_up(settings, SCRIPT, tmp_path, worker.variables) as told, traffic(settings, CAMERAS) as (_, seen):
+        await all_seen(seen, time.time(), 60)
+        told.process().kill()
+        back = await all_seen(seen, time.time(), 40)
+    assert [reason.partition(":")[0] for reason in told.deaths] == ["was killed by SIGKILL"]
+    figure(
+        "the only worker is killed and started anew by the supervisor: every camera is detected again after",
+        back,
+        "s",
+        most=15,
+    )
+
+
+async def test_a_worker_that_is_asked_to_end_finishes_what_it_has_begun(
+    prepare: Prepare, tmp_path: Path, figure: Figure
+) -> None:
+    settings = await prepare()
+    first, second = (Faulty(tmp_path / name, slow_s=SLOW_S) for name in ("first", "second"))
     async with (
-        stages(Stage("detector", ready), Stage("detector", ready)) as (first, _),
-        traffic(ready, CAMERAS) as (
-            _,
-            seen,
-        ),
+        stages(first.stage(settings), second.stage(settings)) as (leaving, _),
+        traffic(settings, CAMERAS, RATE) as (_, seen),
     ):
-        await until(lambda: {a.detection.frame.camera for a in seen.arrivals} == set(CAMERAS), 60, "all are detected")
-        first.signal(signal.SIGKILL)
-        killed = time.time()
-        await until(
-            lambda: {a.detection.frame.camera for a in seen.since(killed + 1)} == set(CAMERAS), 40, "all are back"
-        )
-        back = max(
-            min(a.at for a in seen.since(killed + 1) if a.detection.frame.camera == camera) for camera in CAMERAS
-        )
-    figure("every camera is detected again after", back - killed, "s", most=15)
-    # Committed once a second, so that much is looked at again; the ids are the same, so readers take it for one.
-    figure("detections repeated", len(seen.duplicates()), "", most=2 * 5 * len(CAMERAS))
+        await until(lambda: first.begun() and second.begun(), 60, "both workers have cameras")
+        await all_seen(seen, time.time(), 60)
+        await until(lambda: first.looking, 20, "the worker is in mid-batch")
+        leaving.signal(signal.SIGTERM)
+        asked = time.time()
+        assert await leaving.ended() == 0
+        ended = time.time() - asked
+        taken_over = await all_seen(seen, asked, 40)
+        await until(lambda: all_published(seen, first), 10, "all that was begun is published")
+    figure("a worker is asked to end: it has ended after", ended, "s", most=20)
+    figure("… and every camera is detected again after", taken_over, "s", most=5)
+    figure("… detections repeated", len(seen.duplicates()), "", most=0)
+
+
+def all_published(seen: Subscriber, worker: Faulty) -> bool:
+    return worker.begun() <= {(a.detection.frame.partition, a.detection.frame.offset) for a in seen.arrivals}

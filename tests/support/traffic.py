@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -46,7 +46,14 @@ class Cameras:
         Frames that were not acknowledged.
     """
 
-    def __init__(self, settings: Settings, names: Sequence[str], rate: float, jpeg: bytes = GOLDEN) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        names: Sequence[str],
+        rate: float,
+        jpeg: bytes = GOLDEN,
+        clock_off: timedelta = timedelta(),
+    ) -> None:
         self.published: dict[str, float] = {}
         self.lost = 0
         self.running = True
@@ -54,6 +61,7 @@ class Cameras:
         self._names = names
         self._rate = rate
         self._jpeg = jpeg
+        self._clock_off = clock_off
 
     async def run(self) -> None:
         """Publish until cancelled, each camera at the rate."""
@@ -67,7 +75,7 @@ class Cameras:
         due = time.monotonic()
         for sequence in range(10**9):
             if self.running:
-                info = FrameInfo(name, "s1", sequence, datetime.now(UTC), WIDTH, HEIGHT)
+                info = FrameInfo(name, "s1", sequence, datetime.now(UTC) + self._clock_off, WIDTH, HEIGHT)
                 began = time.time()
                 try:
                     await kafka.send(
@@ -124,18 +132,23 @@ class Subscriber:
         """Return what arrived after a moment, in seconds since the epoch."""
         return [arrival for arrival in self.arrivals if arrival.at > moment]
 
-    def longest_gap(self, start: float, end: float) -> float:
-        """Return the longest time without a detection between two moments, in seconds."""
-        times = [start, *(arrival.at for arrival in self.arrivals if start < arrival.at < end), end]
+    def cameras_since(self, moment: float) -> set[str]:
+        """Return the cameras of which a frame that was published after a moment has been detected."""
+        return {a.detection.frame.camera for a in self.since(moment) if a.at - a.age > moment}
+
+    def longest_gap(self, start: float, end: float, camera: str | None = None) -> float:
+        """Return the longest time without a detection, of one camera or of all, between two moments, in seconds."""
+        within = [a for a in self.arrivals if start < a.at < end and camera in {None, a.detection.frame.camera}]
+        times = [start, *(arrival.at for arrival in within), end]
         return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
 @asynccontextmanager
 async def traffic(
-    settings: Settings, names: Sequence[str] = ("door",), rate: float = 5
+    settings: Settings, names: Sequence[str] = ("door",), rate: float = 5, clock_off: timedelta = timedelta()
 ) -> AsyncIterator[tuple[Cameras, Subscriber]]:
     """Let cameras publish and a subscriber read for as long as the block lasts."""
-    cameras = Cameras(settings, names, rate)
+    cameras = Cameras(settings, names, rate, clock_off=clock_off)
     subscriber = Subscriber(settings, cameras)
     running = [asyncio.create_task(cameras.run()), asyncio.create_task(subscriber.run())]
     try:
