@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -81,12 +81,21 @@ def connection_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def live_producer(settings: Settings) -> AIOKafkaProducer:
-    """Make the producer of live frames: one try, acknowledged by the leader, given up after a second."""
+def live_producer(settings: Settings, compression: Literal["gzip"] | None = None) -> AIOKafkaProducer:
+    """Make the producer of what is live: one try, acknowledged by the leader, given up after a second.
+
+    Parameters
+    ----------
+    settings
+        Names the cluster.
+    compression
+        That of the topic, if it has one: otherwise the broker compresses every record itself, which costs it more.
+    """
     return AIOKafkaProducer(
         **connection_options(settings),
         acks=1,
         enable_idempotence=False,
+        compression_type=compression,
         linger_ms=0,
         max_request_size=RECORD_BYTES,
         max_batch_size=RECORD_BYTES,
@@ -149,6 +158,32 @@ def group_consumer(settings: Settings, group: str, instance: str | None, start: 
         request_timeout_ms=int(settings.kafka.timeout_s * 1000),
         metadata_max_age_ms=30_000,
     )
+
+
+def lone_consumer(settings: Settings, partitions: Sequence[TopicPartition]) -> AIOKafkaConsumer:
+    """Make a consumer that reads whole partitions by itself, without a group: nothing is committed.
+
+    Parameters
+    ----------
+    settings
+        Names the cluster.
+    partitions
+        What it reads, topics named with the prefix. What is gone from a partition is skipped.
+    """
+    consumer = AIOKafkaConsumer(
+        **connection_options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_bytes=FETCH_BYTES,
+        max_partition_fetch_bytes=2 * RECORD_BYTES,
+        isolation_level="read_committed",
+        fetch_max_wait_ms=500,
+        request_timeout_ms=int(settings.kafka.timeout_s * 1000),
+        metadata_max_age_ms=30_000,
+    )
+    consumer.assign(partitions)
+    return consumer
 
 
 def subscribe(
@@ -250,18 +285,8 @@ async def follow(
         If the cluster cannot be reached at the start. Later outages are waited for.
     """
     topic = f"{settings.kafka.topic_prefix}{name}"
-    consumer = AIOKafkaConsumer(
-        **connection_options(settings),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        fetch_max_wait_ms=500,
-        request_timeout_ms=int(settings.kafka.timeout_s * 1000),
-        metadata_max_age_ms=30_000,
-    )
     assigned = [TopicPartition(topic, number) for number in range(partitions)]
-    consumer.assign(assigned)
+    consumer = lone_consumer(settings, assigned)
     async with running(consumer, settings):
         async with _bounded(settings, topic):
             await consumer.seek_to_beginning(*assigned)

@@ -6,6 +6,7 @@ share of the disk that topics may fill, so that a full disk never stops the brok
 
 import asyncio
 import contextlib
+import difflib
 import json
 import math
 import shutil
@@ -19,7 +20,7 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, TopicAlreadyExistsError, for_code
 
-from maskwatch.errors import BrokerError
+from maskwatch.errors import BrokerError, SettingsError
 from maskwatch.kafka import connection_options
 from maskwatch.settings import Settings
 
@@ -126,6 +127,23 @@ class State(msgspec.Struct, frozen=True):
 
     name: str
     partitions: int
+
+
+def choose(names: Sequence[str]) -> tuple[Topic, ...]:
+    """Return the topics of these names, without the prefix, in the order of :data:`TOPICS`.
+
+    Raises
+    ------
+    SettingsError
+        If a name is unknown; the message offers the nearest.
+    """
+    known = [topic.name.value for topic in TOPICS]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else "«maskwatch topics» lists them all"
+            raise SettingsError(f"there is no topic {name}; {hint}")
+    return tuple(topic for topic in TOPICS if topic.name in names)
 
 
 async def ensure(settings: Settings, disk_bytes: int, topics: Sequence[Topic] = TOPICS) -> list[str]:
