@@ -72,7 +72,7 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
     instance = settings.detector.instance or None
     try:
         async with (
-            kafka.running(kafka.live_producer(settings), settings) as quick,
+            kafka.running(kafka.live_producer(settings, "gzip"), settings) as quick,
             kafka.running(kafka.durable_producer(settings), settings) as durable,
             kafka.running(kafka.group_consumer(settings, "detector-live", instance, "latest"), settings) as live,
             kafka.running(kafka.group_consumer(settings, "detector-upload", instance, "earliest"), settings) as uploads,
