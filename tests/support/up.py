@@ -35,7 +35,8 @@ class Up:
     def __init__(self, home: Path, *arguments: str, **variables: str) -> None:
         ports = {name: free_port(stack.PORTS) for name in ("KAFKA__PORT", "VALKEY__PORT", "API__PORT")}
         self.home = home
-        self.url = f"http://127.0.0.1:{ports['API__PORT']}"
+        self.port = ports["API__PORT"]
+        self.url = f"http://127.0.0.1:{self.port}"
         self.settings = Settings.model_validate({"kafka": {"bootstrap_servers": f"127.0.0.1:{ports['KAFKA__PORT']}"}})
         self.command = [sys.executable, "-m", "maskwatch", "up", *arguments]
         self.env = {
@@ -82,6 +83,12 @@ class Up:
             if all(text in line for text in texts):
                 return line
         raise AssertionError(f"it ended without a line with {texts}: {self.lines}")
+
+    def so_far(self) -> list[str]:
+        """Return every line that came until now."""
+        while not self._unread.empty():
+            self._next_line()
+        return self.lines
 
     def rest(self) -> list[str]:
         """Return the lines that come until it has ended."""
