@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,15 +19,33 @@ import click
 
 from maskwatch import __version__
 from maskwatch.errors import MaskwatchError
+from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 
 SECTIONS = {
     "Run": ("up", "doctor"),
     "Look": ("topics", "settings"),
     "Cameras": ("camera", "scene"),
+    "Record": ("record", "replay"),
     "Stages, one process each": ("detector", "live", "api"),
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def quantity(parse: Callable[[str], float]) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """Make an option of what people write as ``2GB`` or ``10m``."""
+
+    def callback(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+        try:
+            return None if value is None else parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
+_SIZE: Any = {"metavar": "SIZE", "callback": quantity(parse_size)}
+_DURATION: Any = {"metavar": "TIME", "callback": quantity(parse_duration)}
 
 
 class SectionedGroup(click.Group):
@@ -210,6 +229,55 @@ def scene_draw(folder: Path, count: int, seed: int) -> None:
     """
     call("producers.drawn:write_voc", folder, count, seed)
     click.echo(f"{count} pictures in {folder}")
+
+
+@main.command(short_help="Record topics into a file; --info tells what is in one.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--topic", "names", multiple=True, metavar="NAME", help="Which, repeatable; default: frames.live.v1.")
+@click.option("--all", "every", is_flag=True, help="Every topic.")
+@click.option("--camera", "cameras", multiple=True, metavar="ID", help="Only this camera; repeatable.")
+@click.option("--since", "since_s", **_DURATION, help="Begin that far back, such as 10m, and end with now.")
+@click.option("--from-beginning", is_flag=True, help="Begin with the oldest that is still there, and end with now.")
+@click.option("--follow", is_flag=True, help="Having begun in the past, go on with what comes.")
+@click.option("--max-size", "max_bytes", **_SIZE, default="2GB", show_default=True, help="Size of FILE at most.")
+@click.option("--duration", "duration_s", **_DURATION, help="End after that long, such as 90s.")
+@click.option("--force", is_flag=True, help="Replace FILE.")
+@click.option("--info", is_flag=True, help="Record nothing: tell what is in FILE.")
+@click.option("--json", "as_json", is_flag=True, help="Tell what is in FILE for scripts.")
+@click.pass_obj
+def record(settings: Settings, /, *, info: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401  # click's
+    """Record frames with their headers, or any topic, into FILE until Ctrl-C.
+
+    Example: maskwatch record visit.mcap --camera door-2 --duration 90s
+
+    What was written can be replayed, whatever ends the recording; see docs/recording.md.
+    """
+    if info:
+        call("maskwatch.recording:show", options["file"], as_json=as_json)
+        return
+    call("consumers.recorder:command", settings, as_json=as_json, **options)
+
+
+@main.command(short_help="Publish a recording again, as new frames.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--speed", type=click.FloatRange(0, 1000, min_open=True), default=1.0, show_default=True, help="2: twice."
+)
+@click.option("--fast", is_flag=True, help="As fast as Kafka takes it, every frame acknowledged.")
+@click.option("--loop", is_flag=True, help="Begin again at the end, until Ctrl-C.")
+@click.option("--topic", "names", multiple=True, metavar="NAME", help="Which, repeatable; default: the frames, live.")
+@click.option("--camera", "cameras", multiple=True, metavar="ID", help="Only this camera; repeatable.")
+@click.option("--rename", "renamed", multiple=True, metavar="OLD=NEW", help="Replay a camera under another id.")
+@click.option("--as-recorded", is_flag=True, help="Keep the ids of the frames: headers byte for byte.")
+@click.pass_obj
+def replay(settings: Settings, /, **options: Any) -> None:  # noqa: ANN401  # click's
+    """Publish the frames of a recording at the pace they came, or faster.
+
+    Example: maskwatch replay visit.mcap --speed 2 --rename door-2=door-2-again
+
+    The console shows the cameras while it lasts; a file that is cut off is replayed up to the cut.
+    """
+    call("producers.replay:command", settings, **options)
 
 
 @main.command(short_help="Detect faces on frames.")

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from maskwatch import cli
+from maskwatch import __version__, cli
 from maskwatch.cli import SECTIONS, main
 from maskwatch.errors import SettingsError
+from maskwatch.quantities import say_size
+from tests.support.recordings import frame, written
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,7 @@ def test_every_target_that_is_named_as_a_string_exists() -> None:
         assert callable(getattr(import_module(module), name)), target
 
 
-@pytest.mark.parametrize("command", ["camera", "api", "live", "topics"])
+@pytest.mark.parametrize("command", ["camera", "api", "live", "topics", "record", "replay"])
 def test_commands_do_not_load_what_they_do_not_need(command: str) -> None:
     code = (
         "import sys; from maskwatch.cli import main\n"
@@ -109,3 +111,64 @@ def test_stages_are_run_by_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     for command in ("detector", "live", "api"):
         assert run(command).exit_code == 0
     assert ran == [("detector", True), ("live", True), ("api", True)]
+
+
+@pytest.mark.parametrize("command", ["record", "replay"])
+def test_the_help_of_what_has_many_options_fits_one_screen(command: str) -> None:
+    lines = run(command, "--help").output.splitlines()
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 100
+
+
+def test_what_is_in_a_recording_is_told(tmp_path: Path) -> None:
+    file = written(tmp_path / "visit.mcap", [frame("door", n, at_ms=500 * n, jpeg=b"x" * 1000) for n in range(3)])
+    assert run("record", "--info", str(file)).output.splitlines() == [
+        f"{file}: 3 frames of 1 camera, {say_size(file.stat().st_size)}, written by maskwatch {__version__}",
+        "  1 s, from 2026-02-02T02:40:00.000000Z to 2026-02-02T02:40:01.000000Z",
+        "  frames.live.v1  3 records, 3.8 kB",
+        "    door  3 frames, 1280x720, 3 kB",
+    ]
+    tree = json.loads(run("record", "--info", "--json", str(file)).output)
+    assert tree | {"topics": None} == {
+        "file": str(file),
+        "file_bytes": file.stat().st_size,
+        "written_by": f"maskwatch {__version__}",
+        "cut": "",
+        "records": 3,
+        "seconds": 1.0,
+        "first": "2026-02-02T02:40:00.000000Z",
+        "last": "2026-02-02T02:40:01.000000Z",
+        "topics": None,
+    }
+    assert tree["topics"]["frames.live.v1"]["cameras"] == {"door": {"frames": 3, "bytes": 3000, "sizes": [[1280, 720]]}}
+
+
+def test_of_a_recording_that_is_cut_off_it_is_told_where(tmp_path: Path) -> None:
+    file = written(tmp_path / "cut.mcap", [frame()])
+    file.write_bytes(file.read_bytes()[:200])
+    result = run("record", "--info", str(file))
+    assert result.exit_code == 0
+    assert f"maskwatch: {file} is cut off after 0 records, at 0.0 s: " in result.stderr
+    assert "  0 s, from - to -" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (("record", "--info", "missing.mcap"), 66, "missing.mcap cannot be read: No such file or directory"),
+        (("record", "--info", __file__), 66, "test_cli.py is no recording; «maskwatch record test_cli.py» makes one"),
+        (("record", "a.mcap", "--topic", "frames.life.v1"), 78, "no topic frames.life.v1; did you mean frames.live.v1"),
+        (("record", "a.mcap", "--all", "--topic", "scene.v1"), 78, "give --topic or --all, not both"),
+        (("record", "a.mcap", "--max-size", "much"), 2, "'much' is not a size, such as 500MB or 2GB"),
+        (("record", "a.mcap", "--duration", "0s"), 2, "'0s' is no duration, such as 90s or 10m"),
+        (("replay", "missing.mcap"), 66, "missing.mcap cannot be read: No such file or directory"),
+        (("replay", "a.mcap", "--speed", "2", "--fast"), 78, "give --speed or --fast, not both"),
+        (("replay", "a.mcap", "--speed", "0"), 2, "0.0 is not in the range"),
+    ],
+)
+def test_a_recording_that_cannot_be_made_or_replayed_says_why(
+    arguments: tuple[str, ...], code: int, problem: str
+) -> None:
+    result = run(*arguments)
+    assert problem in result.output
+    assert result.exit_code == code
