@@ -1,0 +1,157 @@
+"""Write the figures of a run into the table of `docs/faults.md`: ``python -m tests.faults.report FIGURES PAGE``.
+
+The table stands between two HTML comments, under a line that says on what it was measured; all else on the page is
+written by hand and left alone.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from maskwatch.embedded.jars import KAFKA_VERSION
+
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
+HEADING = ("what is done to it", "what was measured", "measured", "promised", "kept")
+
+
+class Row(NamedTuple):
+    """A figure, as the fixture `figure` notes it."""
+
+    test: str
+    name: str
+    value: float
+    unit: str
+    most: float | None
+    least: float | None
+
+    @property
+    def kept(self) -> bool:
+        """Whether it keeps its bound."""
+        return (self.most is None or self.value <= self.most) and (self.least is None or self.value >= self.least)
+
+    @property
+    def promised(self) -> str:
+        """Say the bound."""
+        sides = [f"≥ {number(self.least)}"] if self.least is not None else []
+        sides += [f"≤ {number(self.most)}"] if self.most is not None else []
+        return f"{', '.join(sides)} {self.unit}".strip()
+
+
+def number(value: float) -> str:
+    """Write a number with as many digits as mean something.
+
+    Examples
+    --------
+    >>> [number(value) for value in (0, 0.0021, 1.277, 12.58, 1234.5)]
+    ['0', '0.002', '1.28', '12.6', '1234']
+    """
+    digits = 3 if abs(value) < 1 else 2 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def sentence(test: str) -> str:
+    """Make a sentence of a test's name without its variant.
+
+    Examples
+    --------
+    >>> sentence("test_a_full_disk_stops_the_broker[250]")
+    'A full disk stops the broker'
+    """
+    words = test.partition("[")[0].removeprefix("test_").replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def longest(rows: Sequence[Row]) -> list[Row]:
+    """Leave out the short form of a fault that was made in a long form too: it measures the same and comes first."""
+    return [
+        row
+        for place, row in enumerate(rows)
+        if not any(
+            later.test != row.test
+            and sentence(later.test) == sentence(row.test)
+            and later.name in _names(rows, row.test)
+            for later in rows[place:]
+        )
+    ]
+
+
+def _names(rows: Sequence[Row], test: str) -> set[str]:
+    return {row.name for row in rows if row.test == test}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the table, with each fault named once."""
+    lines = [f"| {' | '.join(HEADING)} |", f"|{' --- |' * len(HEADING)}"]
+    last = ""
+    for row in longest(rows):
+        fault = sentence(row.test)
+        cells = (
+            fault if fault != last else "",
+            row.name,
+            f"{number(row.value)} {row.unit}".strip(),
+            row.promised,
+            "yes" if row.kept else "**no**",
+        )
+        last = fault
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """Say on what this runs, without what is nobody's business: no names, no paths."""
+    system = platform.freedesktop_os_release()["PRETTY_NAME"] if sys.platform == "linux" else platform.system()
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, {system}, "
+        f"Python {platform.python_version()}, Kafka {KAFKA_VERSION}"
+    )
+
+
+def _processor() -> str:
+    # Linux alone tells the model here.
+    known = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*: (.+)$", known.read_text(), re.MULTILINE) if known.exists() else None
+    return found[1].strip() if found else platform.machine()
+
+
+def commit() -> str:
+    """Return what was measured, shortened."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def written(page: str, rows: Sequence[Row], about: str) -> str:
+    """Return the page with these figures in place of those before.
+
+    Raises
+    ------
+    ValueError
+        If the page has no place for them.
+    """
+    head, begin, rest = page.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page needs {BEGIN} and {END}, one after the other")
+    return f"{head}{BEGIN}\n{about}\n\n{table(rows)}\n{END}{tail}"
+
+
+def main(figures: str, page: str) -> None:
+    """Write the page anew."""
+    rows = [Row(**row) for row in json.loads(Path(figures).read_text(encoding="utf-8"))]
+    about = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, on {machine()}:"
+    file = Path(page)
+    file.write_text(written(file.read_text(encoding="utf-8"), rows, about), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

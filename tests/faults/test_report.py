@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.faults.report import BEGIN, END, Row, machine, main, table, written
+
+ROWS = [
+    Row("test_a_broker_that_is_away[briefly]", "back after", 1.5, "s", 15, None),
+    Row("test_a_broker_that_is_away[briefly]", "told of 2 s", 1, "", 1, None),
+    Row("test_a_broker_that_is_away[a-minute]", "back after", 2.25, "s", 15, None),
+    Row("test_a_broker_that_is_away[a-minute]", "told of 60 s", 1, "", 1, None),
+    Row("test_many[few]", "few: share", 0.5, "", None, 0.9),
+    Row("test_many[all]", "all: share", 0.95, "", None, 0.9),
+]
+
+
+def test_the_table_names_each_fault_once_and_shows_its_longest_form() -> None:
+    assert table(ROWS).splitlines()[2:] == [
+        "| A broker that is away | back after | 2.25 s | ≤ 15 s | yes |",
+        "|  | told of 60 s | 1 | ≤ 1 | yes |",
+        "| Many | few: share | 0.5 | ≥ 0.9 | **no** |",
+        "|  | all: share | 0.95 | ≥ 0.9 | yes |",
+    ]
+
+
+def test_what_is_written_by_hand_is_left_alone(tmp_path: Path) -> None:
+    page, figures = tmp_path / "faults.md", tmp_path / "faults.json"
+    page.write_text(f"# Faults\n\n{BEGIN}\nof yesterday\n{END}\n\nBy hand.\n", encoding="utf-8")
+    figures.write_text(json.dumps([row._asdict() for row in ROWS]), encoding="utf-8")
+    for _ in range(2):
+        main(str(figures), str(page))
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith(f"# Faults\n\n{BEGIN}\n20")
+        assert text.endswith(f"\n{END}\n\nBy hand.\n")
+        assert machine() in text
+        assert "yesterday" not in text
+
+
+def test_a_page_without_a_place_for_figures_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs"):
+        written("# Faults", ROWS, "today")
