@@ -169,14 +169,17 @@ def command(settings: Settings, **options: Any) -> None:  # noqa: ANN401  # thos
 def told(outcome: Outcome) -> str:
     """Say in one line what was replayed."""
     counts = outcome.counts
-    cameras = f"{len(counts.cameras)} camera{'' if len(counts.cameras) == 1 else 's'}"
-    parts = [f"replayed {counts.frames} frame{'' if counts.frames == 1 else 's'} of {cameras}"]
+    parts = [f"replayed {_plural(counts.frames, 'frame')} of {_plural(len(counts.cameras), 'camera')}"]
     if counts.others:
-        parts.append(f" and {counts.others} other record{'' if counts.others == 1 else 's'}")
+        parts.append(f" and {_plural(counts.others, 'other record')}")
     parts.append(f" in {say_duration(outcome.seconds)}; {counts.unacknowledged} not acknowledged")
     if counts.late:
         parts.append(f", {counts.late} too late and dropped")
     return "".join(parts)
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 async def replay(settings: Settings, asked: Order, stop: asyncio.Event, progress: Progress) -> Outcome:
@@ -323,7 +326,7 @@ class _Replay:
         if not self._progress.due:
             return
         counts = self.counts
-        text = f"{counts.frames} frames of {len(counts.cameras)} cameras"
+        text = f"{_plural(counts.frames, 'frame')} of {_plural(len(counts.cameras), 'camera')}"
         if counts.unacknowledged or counts.late:
             text += f" · {counts.unacknowledged} not acknowledged, {counts.late} late"
         share = self._done % self._plan.records if self._asked.loop else self._done
