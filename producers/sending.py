@@ -19,6 +19,9 @@ MOST_BYTES = 32 * 2**20
 """What may be under way at a time, unacknowledged."""
 
 SILENCE_S = 5.0
+"""After this long without an acknowledgement people are told."""
+
+LAST_MOMENT_S = 2.0
 
 
 class Outgoing(NamedTuple):
@@ -57,6 +60,11 @@ class Counts:
             self.others += 1
 
 
+def _sendable(record: Outgoing) -> bool:
+    # The client takes no record without either; nothing of ours is written like that.
+    return record.key is not None or record.value is not None
+
+
 class LiveLanes:
     """Publishes live frames: one of each camera under way, one try each, late ones dropped.
 
@@ -80,14 +88,15 @@ class LiveLanes:
     def put(self, record: Outgoing, due: float) -> None:
         """Publish a frame that is due at this time of the loop's clock, after those of its camera before it."""
         self._lanes.setdefault(record.key, deque()).append((due, record))
-        if record.key not in self._tasks or self._tasks[record.key].done():
+        task = self._tasks.get(record.key)
+        if task is None or task.done():
+            if task is not None:
+                task.result()
             self._tasks[record.key] = asyncio.create_task(self._drain(self._lanes[record.key]))
 
     async def finish(self) -> None:
-        """Wait until nothing is under way: about a second each at most."""
-        for outcome in await asyncio.gather(*self._tasks.values(), return_exceptions=True):
-            if isinstance(outcome, Exception):
-                raise outcome
+        """Wait until nothing is under way: two tries of a second at most."""
+        await asyncio.gather(*self._tasks.values())
 
     async def _drain(self, lane: deque[tuple[float, Outgoing]]) -> None:
         clock = asyncio.get_running_loop().time
@@ -108,6 +117,8 @@ class LiveLanes:
                 self._counts.late += 1
 
     async def _send(self, record: Outgoing) -> bool:
+        if not _sendable(record):
+            return False
         try:
             async with asyncio.timeout(LIVE_TIMEOUT_S):
                 await self._producer.send_and_wait(
@@ -165,15 +176,17 @@ class DurableQueue:
         sent.add_done_callback(lambda done: self._done(done, record, size))
 
     async def finish(self) -> None:
-        """Wait until everything is acknowledged, or told to stop."""
+        """Wait until everything is acknowledged; once told to stop, no longer than a moment."""
         while self._under_way and await self._progress():
             pass
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=LAST_MOMENT_S)
         self._counts.unacknowledged += len(self._under_way)
         self._under_way.clear()
 
     async def _accept(self, record: Outgoing) -> asyncio.Future[Any] | None:
-        if record.key is None and record.value is None:
-            return None  # the client takes no record without either
+        if not _sendable(record):
+            return None
         while True:
             try:
                 sent: asyncio.Future[Any] = await self._producer.send(

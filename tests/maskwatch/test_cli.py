@@ -172,3 +172,14 @@ def test_a_recording_that_cannot_be_made_or_replayed_says_why(
     result = run(*arguments)
     assert problem in result.output
     assert result.exit_code == code
+
+
+def test_the_commands_of_the_page_about_recordings_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(cli, "call", lambda target, *_, **__: called.append(target))
+    page = (Path(cli.__file__).parents[1] / "docs" / "recording.md").read_text()
+    commands = re.findall(r"^    \.venv/bin/maskwatch ([^#\n]*)", page, re.MULTILINE)
+    assert len(commands) > 7
+    for command in commands:
+        assert run(*command.split()).exit_code == 0, command
+    assert set(called) == {"consumers.recorder:command", "maskwatch.recording:show", "producers.replay:command"}
