@@ -25,6 +25,9 @@ from maskwatch.settings import Settings
 SESSION_TIMEOUT_MS = 10_000
 """The partitions of a killed worker are taken over after this long; brokers allow 6 s at least."""
 
+HEARTBEAT_MS = 1_000
+"""A member learns by its heartbeat that others join or leave; until all have learnt it, nobody reads."""
+
 MAX_POLL_INTERVAL_MS = 60_000
 LIVE_TIMEOUT_S = 1.0
 """A live frame that is not acknowledged by then is given up: an outage must not end in a burst of old frames."""
@@ -147,7 +150,7 @@ def group_consumer(settings: Settings, group: str, instance: str | None, start: 
         enable_auto_commit=False,
         auto_offset_reset=start,
         session_timeout_ms=SESSION_TIMEOUT_MS,
-        heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+        heartbeat_interval_ms=HEARTBEAT_MS,
         rebalance_timeout_ms=SESSION_TIMEOUT_MS,
         max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
         max_poll_records=500,
