@@ -43,9 +43,7 @@ _T = TypeVar("_T")
 _DETECTOR_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_MMAP_THRESHOLD_": str(2**29)}
 
 
-def up(
-    settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | None = None, demo: bool = True
-) -> int:
+def up(settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | None = None, demo: bool = True) -> int:
     """Run everything until a signal.
 
     Parameters
