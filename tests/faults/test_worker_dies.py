@@ -38,7 +38,7 @@ async def test_the_partitions_of_a_worker_killed_in_mid_batch_are_taken_over(
             assert victim.looking
             taken_over.append(await all_seen(seen, killed, 40))
     figure("a worker is killed in mid-batch: every camera is detected again after", max(taken_over), "s", most=15)
-    figure("… detections repeated, each time", len(seen.duplicates()) / kills, most=BATCH)
+    figure("a worker is killed in mid-batch: detections repeated", len(seen.duplicates()) / kills, most=BATCH)
 
 
 async def test_a_killed_worker_with_a_name_of_its_own_is_back_at_once(
@@ -78,8 +78,8 @@ async def test_a_worker_that_is_asked_to_end_finishes_what_it_has_begun(
         taken_over = await all_seen(seen, asked, 40)
         await until(lambda: all_published(seen, first), 10, "all that was begun is published")
     figure("a worker is asked to end: it has ended after", ended, "s", most=20)
-    figure("… and every camera is detected again after", taken_over, "s", most=5)
-    figure("… detections repeated", len(seen.duplicates()), "", most=0)
+    figure("a worker is asked to end: every camera is detected again after", taken_over, "s", most=5)
+    figure("a worker is asked to end: detections repeated", len(seen.duplicates()), "", most=0)
 
 
 def all_published(seen: Subscriber, worker: Faulty) -> bool:

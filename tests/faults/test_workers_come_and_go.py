@@ -49,11 +49,14 @@ async def come_and_go(settings: Settings, folder: Path, figure: Figure, seconds:
         busy = share(seen, cameras.published, began, ended)
         gap = max(seen.longest_gap(began, ended, camera) for camera in CAMERAS)
     assert constant.assignments > seconds / EVERY_S
-    figure("two workers join and leave every 10 s for 5 min: frames detected, of all", busy, least=0.5)
-    figure("… frames detected by one worker alone before that, of all", quiet)
-    figure("… longest time without a detection of a camera", gap, "s", most=8)
-    figure("… detections repeated, of all", len(seen.duplicates()) / len(seen.arrivals), most=0.01)
-    figure("… pictures seen twice or out of order", len(shown.steps_back()), most=0)
+    fault = "two workers join and leave every 10 s for 5 min"
+    figure(f"{fault}: share of the frames that are detected", busy, least=0.7)
+    figure("one worker alone: share of the frames that are detected", quiet)
+    figure(f"{fault}: longest time without a detection of a camera", gap, "s", most=5)
+    figure(
+        f"{fault}: share of the detections that are repeated", len(seen.duplicates()) / len(seen.arrivals), most=0.01
+    )
+    figure(f"{fault}: pictures seen twice or out of order", len(shown.steps_back()), most=0)
 
 
 async def one_that_comes_and_goes(settings: Settings, folder: Path, number: int, until_then: float) -> None:
