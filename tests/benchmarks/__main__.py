@@ -7,7 +7,8 @@ import msgspec
 from rich.console import Console
 
 from tests.benchmarks.measure import Plan, measure
-from tests.benchmarks.report import draw, markdown, table, write_between
+from tests.benchmarks.report import draw, markdown, table
+from tests.support.machine import write_between
 
 
 @click.command()

@@ -25,9 +25,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from maskwatch.kafka import connection_options
 from maskwatch.topics import TOPICS, Name
 from tests.benchmarks.load import names
-from tests.benchmarks.machine import this_machine
 from tests.benchmarks.material import FRAMES, SIZE, recorded_jpegs
 from tests.benchmarks.results import Ages, Capture, Cost, Results, Use
+from tests.support.machine import this_machine
 from tests.support.stage import MALLOC, variables
 from tests.support.up import Up, prepared_home
 

@@ -38,23 +38,6 @@ def markdown(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def write_between(page: Path, name: str, text: str) -> None:
-    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->`` of a page.
-
-    Raises
-    ------
-    ValueError
-        If the page has no such place.
-    """
-    whole = page.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, found, rest = whole.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise ValueError(f"{page} has no place between {begin} and {end}")
-    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
-
-
 def _promise_rows(results: Results) -> list[Row]:
     return [
         (

@@ -4,7 +4,7 @@ from statistics import median
 
 import msgspec
 
-from tests.benchmarks.machine import Machine
+from tests.support.machine import Machine
 
 
 class Use(msgspec.Struct, frozen=True):

@@ -22,9 +22,9 @@ from maskwatch.kafka import connection_options
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from tests.benchmarks.load import names
-from tests.benchmarks.machine import Machine, this_machine
 from tests.benchmarks.measure import CAMERAS, loading, most_piped, running_stack, started
-from tests.benchmarks.report import markdown_table, write_between
+from tests.benchmarks.report import markdown_table
+from tests.support.machine import Machine, this_machine, write_between
 from tests.support.up import Up
 
 if TYPE_CHECKING:

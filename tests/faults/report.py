@@ -5,21 +5,13 @@ written by hand and left alone.
 """
 
 import json
-import os
-import platform
-import re
-import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
+from tests.support.machine import this_machine, write_between
 
-from maskwatch.embedded.jars import KAFKA_VERSION
-
-BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 HEADING = ("what is done to it", "what was measured", "measured", "promised", "kept")
 
 
@@ -107,50 +99,10 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> str:
-    """Say on what this runs, without what is nobody's business: no names, no paths."""
-    system = platform.freedesktop_os_release()["PRETTY_NAME"] if sys.platform == "linux" else platform.system()
-    memory = psutil.virtual_memory().total / 2**30
-    return (
-        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, {system}, "
-        f"Python {platform.python_version()}, Kafka {KAFKA_VERSION}"
-    )
-
-
-def _processor() -> str:
-    # Linux alone tells the model here.
-    known = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*: (.+)$", known.read_text(), re.MULTILINE) if known.exists() else None
-    return found[1].strip() if found else platform.machine()
-
-
-def commit() -> str:
-    """Return what was measured, shortened."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
-
-
-def written(page: str, rows: Sequence[Row], about: str) -> str:
-    """Return the page with these figures in place of those before.
-
-    Raises
-    ------
-    ValueError
-        If the page has no place for them.
-    """
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page needs {BEGIN} and {END}, one after the other")
-    return f"{head}{BEGIN}\n{about}\n\n{table(rows)}\n{END}{tail}"
-
-
 def main(figures: str, page: str) -> None:
     """Write the page anew."""
     rows = [Row(**row) for row in json.loads(Path(figures).read_text(encoding="utf-8"))]
-    about = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, on {machine()}:"
-    file = Path(page)
-    file.write_text(written(file.read_text(encoding="utf-8"), rows, about), encoding="utf-8")
+    write_between(Path(page), "figures", f"Measured {this_machine().sentence()}.\n\n{table(rows)}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.report import BEGIN, END, Row, machine, main, table, written
+from tests.faults.report import Row, main, table
+from tests.support.machine import this_machine, write_between
+
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 
 ROWS = [
     Row("test_a_broker_that_is_away[briefly]", "back after", 1.5, "s", 15, None),
@@ -31,12 +34,14 @@ def test_what_is_written_by_hand_is_left_alone(tmp_path: Path) -> None:
     for _ in range(2):
         main(str(figures), str(page))
         text = page.read_text(encoding="utf-8")
-        assert text.startswith(f"# Faults\n\n{BEGIN}\n20")
+        assert text.startswith(f"# Faults\n\n{BEGIN}\n\nMeasured 20")
         assert text.endswith(f"\n{END}\n\nBy hand.\n")
-        assert machine() in text
+        assert this_machine().sentence() in text
         assert "yesterday" not in text
 
 
-def test_a_page_without_a_place_for_figures_is_refused() -> None:
+def test_a_page_without_a_place_for_figures_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "faults.md"
+    page.write_text("# Faults", encoding="utf-8")
     with pytest.raises(ValueError, match="needs"):
-        written("# Faults", ROWS, "today")
+        write_between(page, "figures", "today")

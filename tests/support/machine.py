@@ -1,8 +1,9 @@
-"""What figures were measured on; nothing that names whose machine it is."""
+"""What figures were measured on, without anything that names whose machine it is; and where figures are kept."""
 
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,12 +40,17 @@ def this_machine() -> Machine:
         cpu=_cpu(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_gib=round(psutil.virtual_memory().total / 2**30),
-        system=f"{platform.system()} {platform.release().partition('-')[0]}",
+        system=_system(),
         python=platform.python_version(),
         kafka=KAFKA_VERSION,
         commit=_commit(),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
+
+
+def _system() -> str:
+    # Linux alone tells the distribution.
+    return platform.freedesktop_os_release()["PRETTY_NAME"] if sys.platform == "linux" else platform.system()
 
 
 def _cpu() -> str:
@@ -60,3 +66,19 @@ def _commit() -> str:
         ["git", "-C", str(PROJECT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
     return done.stdout.strip() or "unknown"
+
+
+def write_between(page: Path, name: str, text: str) -> None:
+    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->`` of a page; all else is written by hand.
+
+    Raises
+    ------
+    ValueError
+        If the page has no such place.
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{page} needs {begin} and {end}, one after the other")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
