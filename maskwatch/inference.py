@@ -197,7 +197,11 @@ class Detector:
 
     async def _detect(self, jpegs: Sequence[bytes], shape: ShapeName) -> list[Detected | Refused]:
         loop = asyncio.get_running_loop()
-        size = (await loop.run_in_executor(self._threads, self.load, shape)).pictures_at_once
+        # Asked of a thread only once: behind the pictures of others it would have to wait for its turn.
+        network = self._networks.get(shape)
+        if network is None:
+            network = await loop.run_in_executor(self._threads, self.load, shape)
+        size = network.pictures_at_once
         pieces = [jpegs[start : start + size] for start in range(0, len(jpegs), size)]
         answers = await asyncio.gather(
             *(loop.run_in_executor(self._threads, self.look, piece, shape) for piece in pieces)
