@@ -22,7 +22,7 @@ from maskwatch.kafka import connection_options
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from tests.benchmarks.load import names
-from tests.benchmarks.measure import CAMERAS, loading, most_piped, running_stack, started
+from tests.benchmarks.measure import CAMERAS, limit, loading, most_piped, prepare_stack, running_stack, started
 from tests.benchmarks.report import markdown_table
 from tests.support.machine import Machine, this_machine, write_between
 from tests.support.up import Up
@@ -117,9 +117,9 @@ class Soak(msgspec.Struct):
 
 def soak(recording: Path, minutes: float, say: Console) -> Soak:
     """Run everything at capacity for so long."""
-    with running_stack() as up:
+    with running_stack(prepare_stack()) as up:
         say.print("finding out what goes through")
-        rate = most_piped(up, recording, 20)
+        rate = most_piped(up, recording, limit(recording, 10), 10)
         say.print(f"{rate:.0f} frames/s for {minutes:g} minutes")
         done = Soak(this_machine(), rate)
         seconds = minutes * 60
