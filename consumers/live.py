@@ -31,7 +31,9 @@ from maskwatch.topics import Name
 
 POLL_MS = 200
 LAST_INTERVAL_S = 1.0
-"""A camera's last picture is refreshed at most this often: it is for when the camera is gone."""
+"""A camera's last picture is refreshed at most this often: it is for when the camera is gone. So is the picture of a
+camera that nobody looks at, for whoever comes next.
+"""
 
 RETRY_S = 0.5
 """After a failure Valkey is left alone for this long."""
@@ -61,6 +63,9 @@ class Pictures(Protocol):
 class ValkeyPictures:
     """The latest pictures in Valkey.
 
+    Whether somebody looks at a camera is what Valkey answers to an announcement: how many have heard it. Only for those
+    every picture is written.
+
     Parameters
     ----------
     settings
@@ -70,6 +75,7 @@ class ValkeyPictures:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._last: dict[str, float] = {}
+        self._watched: frozenset[str] = frozenset()
         timeout_s = settings.valkey.timeout_s
         self._client = Redis.from_url(
             settings.valkey_url,
@@ -95,19 +101,24 @@ class ValkeyPictures:
             If Valkey did not answer in time or refused.
         """
         live = self._settings.live
-        due = [p.camera for p in pictures if now - self._last.get(p.camera, -LAST_INTERVAL_S) >= LAST_INTERVAL_S]
+        due = {p.camera for p in pictures if now - self._last.get(p.camera, -LAST_INTERVAL_S) >= LAST_INTERVAL_S}
         pipe = self._client.pipeline(transaction=False)
         for picture in pictures:
-            record = pack(picture.live, picture.jpeg)
-            pipe.set(live_key(picture.camera), record, ex=live.fresh_s)
-            if picture.camera in due:
-                pipe.set(last_key(picture.camera), record, ex=live.last_s)
+            if picture.camera in due or picture.camera in self._watched:
+                record = pack(picture.live, picture.jpeg)
+                pipe.set(live_key(picture.camera), record, ex=live.fresh_s)
+                if picture.camera in due:
+                    pipe.set(last_key(picture.camera), record, ex=live.last_s)
+        # Announced after all are written, which their order in the pipe sees to.
+        for picture in pictures:
             pipe.publish(live_key(picture.camera), picture.live.frame.id)
         try:
             async with asyncio.timeout(self._settings.valkey.timeout_s):
-                await pipe.execute()
+                heard = (await pipe.execute())[-len(pictures) :]
         except (RedisError, TimeoutError, OSError) as error:
             raise StoreError(f"Valkey does not take pictures: {error!r}") from error
+        told = {picture.camera: viewers for picture, viewers in zip(pictures, heard, strict=True)}
+        self._watched = (self._watched - told.keys()) | {camera for camera, viewers in told.items() if viewers}
         self._last = {camera: at for camera, at in self._last.items() if now - at < LAST_INTERVAL_S}
         self._last |= dict.fromkeys(due, now)
 

@@ -139,7 +139,7 @@ class LiveSettings(_Group):
     """The stage that keeps the latest picture of each camera."""
 
     join_window_s: float = Field(3, gt=0, description="how long a frame waits for its detection")
-    fresh_s: int = Field(10, ge=1, description="seconds that a joined frame counts as live")
+    fresh_s: int = Field(10, ge=2, description="seconds that a joined frame counts as live")
     last_s: int = Field(86_400, ge=1, description="seconds that a camera's last frame is kept")
     instance: str = Field(
         "", description="static member id, one per process: its restart keeps its partitions; empty: a dynamic member"

@@ -145,8 +145,34 @@ async def test_a_picture_lies_under_both_keys_and_is_announced(tmp_path: Path, v
         assert [message["data"] for message in told if message] == [1, b"door:s1:1"]
 
 
+async def test_every_picture_is_written_only_while_somebody_looks(tmp_path: Path, valkey: Valkey) -> None:
+    async with (
+        reading(valkey.url) as client,
+        client.pubsub() as channel,
+        ValkeyPictures(valkey_settings(tmp_path, valkey.url)) as pictures,
+    ):
+        newest = []
+        for sequence, now in enumerate([100.0, 100.2, 101.0, 101.2, 101.4, 101.6, 101.8]):
+            if sequence == 3:
+                await channel.subscribe("live:door")
+            if sequence == 5:
+                await channel.unsubscribe("live:door")
+                await asyncio.sleep(0.1)  # another connection
+            await pictures.keep([joined(sequence)], now)
+            stored = await client.get("live:door")
+            assert isinstance(stored, bytes)
+            newest.append(unpack(stored)[0].frame.sequence)
+        # Who comes sees what is a second old at most, and the next but one as it is; who leaves costs one more.
+        assert newest == [0, 0, 2, 2, 4, 5, 5]
+
+
 async def test_the_last_picture_is_refreshed_once_a_second_at_most(tmp_path: Path, valkey: Valkey) -> None:
-    async with reading(valkey.url) as client, ValkeyPictures(valkey_settings(tmp_path, valkey.url)) as pictures:
+    async with (
+        reading(valkey.url) as client,
+        client.pubsub() as channel,
+        ValkeyPictures(valkey_settings(tmp_path, valkey.url)) as pictures,
+    ):
+        await channel.subscribe("live:door")
         sequences = []
         for sequence, now in enumerate([100.0, 100.9, 101.0, 101.5, 102.1]):
             await pictures.keep([joined(sequence)], now)
