@@ -21,7 +21,7 @@ from maskwatch.model import ShapeName
 from processors.detection import LiveLane, Seen
 from processors.freshness import Ages
 
-FOLDER = Path(os.environ["FAULTS"])
+FOLDER = Path(os.environ.get("FAULTS", ""))
 SLOW_S = float(os.environ.get("SLOW_S", "0"))
 
 _look, _time = Detector.look, time.time
