@@ -116,6 +116,8 @@ class ValkeyPictures:
             async with asyncio.timeout(self._settings.valkey.timeout_s):
                 heard = (await pipe.execute())[-len(pictures) :]
         except (RedisError, TimeoutError, OSError) as error:
+            # What comes back may be empty.
+            self._last.clear()
             raise StoreError(f"Valkey does not take pictures: {error!r}") from error
         told = {picture.camera: viewers for picture, viewers in zip(pictures, heard, strict=True)}
         self._watched = (self._watched - told.keys()) | {camera for camera, viewers in told.items() if viewers}
