@@ -27,15 +27,11 @@ Prepare = Callable[..., Awaitable[Settings]]
 """``await prepare(detector={"instance": "one"})``: settings of this test's own, and a detector's topics."""
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    session.config.stash[ROWS] = []
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     chosen: Path | None = session.config.getoption("--figures")
     if chosen is not None:
         chosen.parent.mkdir(parents=True, exist_ok=True)
-        chosen.write_text(json.dumps(session.config.stash[ROWS], indent=1, ensure_ascii=False) + "\n")
+        chosen.write_text(json.dumps(session.config.stash.get(ROWS, []), indent=1, ensure_ascii=False) + "\n")
 
 
 @pytest.fixture
@@ -56,7 +52,8 @@ def figure(request: pytest.FixtureRequest) -> Iterator[Figure]:
     broken: list[str] = []
 
     def note(name: str, value: float, unit: str = "", *, most: float | None = None, least: float | None = None) -> None:
-        request.config.stash[ROWS].append(
+        # No hook makes the list: a whole run comes to know this file only when it collects, after the session's start.
+        request.config.stash.setdefault(ROWS, []).append(
             {
                 "test": request.node.nodeid.partition("::")[2],
                 "name": name,
