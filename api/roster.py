@@ -16,7 +16,7 @@ from maskwatch import kafka, metrics
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.messages import Camera, CameraStatus, decode, is_camera_id
 from maskwatch.settings import Settings
-from maskwatch.topics import TOPICS, Name
+from maskwatch.topics import Name, partition_count
 
 MOST_CAMERAS = 10_000
 """Further ids are ignored: whoever may write to the topics must not fill our memory."""
@@ -141,10 +141,9 @@ class RosterFeed:
 
     async def follow(self, name: Name) -> None:
         """Follow one topic for ever; what keeps it from being read is waited out."""
-        partitions = next(topic.partitions for topic in TOPICS if topic.name == name)
         while True:
             try:
-                async for record in kafka.follow(self._settings, name, partitions, self._caught_up[name]):
+                async for record in kafka.follow(self._settings, name, partition_count(name), self._caught_up[name]):
                     self._problem = ""
                     self._take(name, record)
             except (BrokerError, KafkaError) as error:

@@ -120,9 +120,11 @@ class ValkeyPictures:
             self._last.clear()
             raise StoreError(f"Valkey does not take pictures: {error!r}") from error
         told = {picture.camera: viewers for picture, viewers in zip(pictures, heard, strict=True)}
-        self._watched = (self._watched - told.keys()) | {camera for camera, viewers in told.items() if viewers}
         self._last = {camera: at for camera, at in self._last.items() if now - at < LAST_INTERVAL_S}
         self._last |= dict.fromkeys(due, now)
+        # Of a camera that is gone nothing is kept.
+        silent = self._watched & (self._last.keys() - told.keys())
+        self._watched = silent | {camera for camera, viewers in told.items() if viewers}
 
 
 class _Writer:

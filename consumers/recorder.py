@@ -23,9 +23,12 @@ from maskwatch.errors import BrokerError, SettingsError
 from maskwatch.kafka import Record
 from maskwatch.messages import is_camera_id
 from maskwatch.quantities import say_duration, say_size
-from maskwatch.recording import Contents, Recorded, RecordingWriter, show
+from maskwatch.recording.contents import Contents
+from maskwatch.recording.format import Recorded
+from maskwatch.recording.info import show
+from maskwatch.recording.writing import RecordingWriter
 from maskwatch.settings import Settings
-from maskwatch.topics import TOPICS, Name, Topic, choose, states
+from maskwatch.topics import TOPICS, Name, Topic, choose, partitions, require
 
 POLL_MS = 200
 FLUSH_S = 1.0
@@ -123,7 +126,7 @@ def command(settings: Settings, *, as_json: bool, **options: Any) -> None:  # no
     """Record what the command line asks for, show how far it is, and print what was recorded."""
     asked = order(**options)
     with Progress("recording") as progress:
-        outcome = run(lambda settings, stop: record(settings, asked, stop, progress), settings)
+        outcome = run("record", lambda settings, stop: record(settings, asked, stop, progress), settings)
     if as_json:
         show(asked.file, as_json=True)
         return
@@ -158,16 +161,15 @@ async def record(settings: Settings, asked: Order, stop: asyncio.Event, progress
     RecordingWriteError
         If the file exists or cannot be written on; what was written is kept.
     """
-    topics = await _present(settings, asked.topics)
-    prefix = settings.kafka.topic_prefix
-    partitions = [TopicPartition(f"{prefix}{t.name}", number) for t in topics for number in range(t.partitions)]
-    consumer = kafka.lone_consumer(settings, partitions)
+    await require(settings, [topic.name for topic in asked.topics])
+    chosen = [partition for topic in asked.topics for partition in partitions(settings, topic.name)]
+    consumer = kafka.lone_consumer(settings, chosen)
     async with kafka.running(consumer, settings):
         try:
-            span = await _span(consumer, settings, partitions, asked.back_s)
+            span = await _span(consumer, settings, chosen, asked.back_s)
             with RecordingWriter(asked.file, force=asked.force) as writer:
                 recording = _Recording(settings, asked, writer, progress)
-                watch = asyncio.create_task(recording.watch(consumer, partitions[0]))
+                watch = asyncio.create_task(recording.watch(consumer, chosen[0]))
                 try:
                     why = await recording.run(consumer, span, stop)
                 finally:
@@ -323,17 +325,6 @@ class _Recording:
             share = max(share, seconds / self._asked.duration_s)
             told.insert(0, f"{say_duration(seconds)} of {say_duration(self._asked.duration_s)}")
         self._progress.show(min(1.0, share), " · ".join([*told, *(["Kafka is away"] if self._away else [])]))
-
-
-async def _present(settings: Settings, topics: Sequence[Topic]) -> Sequence[Topic]:
-    present = {state.name for state in await states(settings)}
-    prefix = settings.kafka.topic_prefix
-    if missing := [topic.name for topic in topics if f"{prefix}{topic.name}" not in present]:
-        raise BrokerError(
-            f"{settings.bootstrap_servers} has no topic {', '.join(missing)}; «maskwatch up» or "
-            "«maskwatch topics --create» makes what is missing"
-        )
-    return topics
 
 
 async def _span(

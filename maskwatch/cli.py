@@ -253,7 +253,7 @@ def record(settings: Settings, /, *, info: bool, as_json: bool, **options: Any) 
     What was written can be replayed, whatever ends the recording; see docs/recording.md.
     """
     if info:
-        call("maskwatch.recording:show", options["file"], as_json=as_json)
+        call("maskwatch.recording.info:show", options["file"], as_json=as_json)
         return
     call("consumers.recorder:command", settings, as_json=as_json, **options)
 

@@ -5,31 +5,34 @@ prints as its result can be piped.
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
+import click
 import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from maskwatch.errors import StuckError
 from maskwatch.settings import Settings
+from maskwatch.signals import leave_threads_behind, until_signal
 
-STOP_TIMEOUT_S = 25.0
 REFRESH_S = 0.2
 
 _Outcome = TypeVar("_Outcome")
 
 
-def run(command: Callable[[Settings, asyncio.Event], Awaitable[_Outcome]], settings: Settings) -> _Outcome:
+def run(name: str, command: Callable[[Settings, asyncio.Event], Awaitable[_Outcome]], settings: Settings) -> _Outcome:
     """Run a command until it ends; SIGINT or SIGTERM sets its event, so that it ends in order.
 
     Parameters
     ----------
+    name
+        What people call it.
     command
         Takes the settings and the event; like a stage, but with an outcome, and without logs and metrics.
     settings
@@ -38,24 +41,15 @@ def run(command: Callable[[Settings, asyncio.Event], Awaitable[_Outcome]], setti
     Raises
     ------
     Exception
-        Whatever the command raised.
-    TimeoutError
-        If it did not end within 25 s of the signal; it was cancelled.
+        Whatever the command raised; but if it has not ended 25 s after the signal, the process ends here.
     """
-
-    async def until_signal() -> _Outcome:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        work = asyncio.ensure_future(command(settings, stop))
-        signalled = asyncio.create_task(stop.wait())
-        await asyncio.wait([work, signalled], return_when=asyncio.FIRST_COMPLETED)
-        signalled.cancel()
-        return await asyncio.wait_for(work, STOP_TIMEOUT_S)
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(until_signal())
+        try:
+            return runner.run(until_signal(name, command, settings))
+        except StuckError as error:
+            click.echo(f"maskwatch: {error}", err=True)
+            # Before the runner is closed, which would wait too.
+            leave_threads_behind(error)
 
 
 class Progress:

@@ -19,6 +19,9 @@ MaskwatchError
 The command line prints the message of any of them and exits with the class's `exit_code` (sysexits.h).
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class MaskwatchError(Exception):
     """The root: its message names the thing, the likely cause and the remedy."""
@@ -121,3 +124,24 @@ class RecordingWriteError(MaskwatchError):
     """A recording cannot be begun, or written on."""
 
     exit_code = 73  # EX_CANTCREAT
+
+
+def did_you_mean(name: str, known: Iterable[str], *, otherwise: str) -> str:
+    """Say which of the known names was most likely meant, for the end of a message.
+
+    Parameters
+    ----------
+    name
+        What a person wrote.
+    known
+        What can be written there.
+    otherwise
+        What to say if nothing is near.
+
+    Examples
+    --------
+    >>> did_you_mean("frames.life.v1", ["scene.v1", "frames.live.v1"], otherwise="")
+    'did you mean frames.live.v1?'
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else otherwise

@@ -1,4 +1,4 @@
-"""Sizes and durations as people write and read them: ``2GB``, ``90s``, ``10m``."""
+"""Sizes, durations and counts as people write and read them: ``2GB``, ``90s``, ``10m``, ``3 frames``."""
 
 import re
 
@@ -99,6 +99,17 @@ def say_duration(seconds: float) -> str:
     if whole < 2 * _HOUR:
         return f"{whole // _MINUTE} min {whole % _MINUTE} s"
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+
+
+def say_count(number: int, word: str) -> str:
+    """Say how many there are of something.
+
+    Examples
+    --------
+    >>> say_count(1, "frame"), say_count(2, "frame")
+    ('1 frame', '2 frames')
+    """
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _parse(text: str, units: dict[str, int], kind: str) -> float:

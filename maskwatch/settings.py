@@ -5,17 +5,16 @@ Values come from ``MASKWATCH_…`` variables first (two underscores go one level
 file is refused with the nearest known name; an unknown variable is warned about, since it may be another version's.
 """
 
-import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from maskwatch.errors import SettingsError
+from maskwatch.errors import SettingsError, did_you_mean
 
 PREFIX = "MASKWATCH_"
 FILE_VARIABLE = "MASKWATCH_SETTINGS"
@@ -231,7 +230,7 @@ def load(file: Path | None = None) -> tuple[Settings, list[str]]:
 
     known = {f"{PREFIX}{name.upper().replace('.', '__')}" for name in names(Settings)}
     warnings = [
-        f"unknown variable {variable}{_nearest(variable, known)}"
+        f"unknown variable {variable}; {_hint(variable, known)}"
         for variable in sorted(os.environ)
         if variable.startswith(PREFIX) and variable not in known and variable not in _NOT_SETTINGS
     ]
@@ -279,7 +278,7 @@ def _refuse_unknown_keys(file: Path) -> None:
     known = set(names(Settings))
     for name in _dotted(table):
         if name not in known:
-            raise SettingsError(f"{file}: unknown key {name}{_nearest(name, known)}")
+            raise SettingsError(f"{file}: unknown key {name}; {_hint(name, known)}")
 
 
 def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -290,9 +289,8 @@ def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _nearest(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else "; «maskwatch settings» lists them all"
+def _hint(name: str, known: Collection[str]) -> str:
+    return did_you_mean(name, sorted(known), otherwise="«maskwatch settings» lists them all")
 
 
 def _problem(item: Any) -> str:  # noqa: ANN401  # pydantic's ErrorDetails is not exported with its keys

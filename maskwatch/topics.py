@@ -6,21 +6,21 @@ share of the disk that topics may fill, so that a full disk never stops the brok
 
 import asyncio
 import contextlib
-import difflib
 import json
 import math
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
 import click
 import msgspec
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, TopicAlreadyExistsError, for_code
 
-from maskwatch.errors import BrokerError, SettingsError
+from maskwatch.errors import BrokerError, SettingsError, did_you_mean
 from maskwatch.kafka import connection_options
 from maskwatch.settings import Settings
 
@@ -122,6 +122,17 @@ TOPICS = (
 )  # fmt: skip
 
 
+def partition_count(name: Name) -> int:
+    """Return how many partitions a topic has, by the contract."""
+    return next(topic.partitions for topic in TOPICS if topic.name == name)
+
+
+def partitions(settings: Settings, name: Name) -> list[TopicPartition]:
+    """Return all partitions of a topic, by the contract, with this cluster's prefix."""
+    topic = f"{settings.kafka.topic_prefix}{name}"
+    return [TopicPartition(topic, number) for number in range(partition_count(name))]
+
+
 class State(msgspec.Struct, frozen=True):
     """A topic as the broker has it."""
 
@@ -140,8 +151,7 @@ def choose(names: Sequence[str]) -> tuple[Topic, ...]:
     known = [topic.name.value for topic in TOPICS]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else "«maskwatch topics» lists them all"
+            hint = did_you_mean(name, known, otherwise="«maskwatch topics» lists them all")
             raise SettingsError(f"there is no topic {name}; {hint}")
     return tuple(topic for topic in TOPICS if topic.name in names)
 
@@ -260,6 +270,23 @@ async def states(settings: Settings) -> list[State]:
         present = set(await admin.list_topics())
         ours = [f"{prefix}{topic.name}" for topic in TOPICS if f"{prefix}{topic.name}" in present]
         return [State(entry["topic"], len(entry["partitions"])) for entry in await admin.describe_topics(ours)]
+
+
+async def require(settings: Settings, needed: Collection[Name]) -> None:
+    """See that the broker has these topics.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be reached, or lacks one of them.
+    """
+    present = {state.name for state in await states(settings)}
+    prefix = settings.kafka.topic_prefix
+    if missing := sorted(name for name in needed if f"{prefix}{name}" not in present):
+        raise BrokerError(
+            f"{settings.bootstrap_servers} has no topic {', '.join(missing)}; «maskwatch up» or "
+            "«maskwatch topics --create» makes what is missing"
+        )
 
 
 def show(settings: Settings, *, create: bool, as_json: bool) -> None:

@@ -8,12 +8,9 @@ thread of it is waited for. When the stage is ready, whoever started it is told 
 
 import asyncio
 import os
-import signal
 import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
 
 import structlog
 import uvloop
@@ -21,9 +18,8 @@ import uvloop
 from maskwatch import logs, metrics
 from maskwatch.errors import MaskwatchError, StuckError
 from maskwatch.settings import Settings
+from maskwatch.signals import leave_threads_behind, until_signal
 
-STOP_TIMEOUT_S = 25.0
-CANCEL_TIMEOUT_S = 2.0
 LAG_INTERVAL_S = 0.5
 
 log = structlog.get_logger(__name__)
@@ -55,49 +51,23 @@ def run(name: str, stage: Stage, settings: Settings) -> None:
         try:
             runner.run(_supervise(name, stage, settings))
         except StuckError as error:
+            log.error("stage is stuck", error=str(error))  # noqa: TRY400  # a trace of the loop shows no thread
             # Before the runner is closed, which would wait too.
-            _leave_threads_behind(error)
-
-
-def _leave_threads_behind(error: StuckError) -> NoReturn:
-    """End the process at once: Python would wait for every thread first, and one that hangs cannot be ended."""
-    log.error("stage is stuck", error=str(error))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(error.exit_code)
+            leave_threads_behind(error)
 
 
 async def _supervise(name: str, stage: Stage, settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     lag = asyncio.create_task(_measure_lag(name))
-    work = asyncio.ensure_future(stage(settings, stop))
-    signalled = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait([work, signalled], return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            log.info("stopping")
-            await _end(name, work)
-        await work
+        await until_signal(name, stage, settings, stopping=lambda: log.info("stopping"))
     except MaskwatchError:
         raise
     except Exception:
         log.exception("stage crashed")
         raise
     finally:
-        for task in (lag, signalled):
-            task.cancel()
-        await asyncio.gather(lag, signalled, return_exceptions=True)
-
-
-async def _end(name: str, work: asyncio.Future[None]) -> None:
-    await asyncio.wait([work], timeout=STOP_TIMEOUT_S)
-    if not work.done():
-        work.cancel()
-        await asyncio.wait([work], timeout=CANCEL_TIMEOUT_S)
-        raise StuckError(f"{name} has not ended {STOP_TIMEOUT_S:g} s after the signal")
+        lag.cancel()
+        await asyncio.gather(lag, return_exceptions=True)
 
 
 async def _measure_lag(name: str) -> None:

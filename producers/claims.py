@@ -11,14 +11,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from maskwatch import kafka
 from maskwatch.errors import BrokerError, MessageError, SettingsError
 from maskwatch.messages import Camera, CameraStatus, decode
 from maskwatch.settings import Settings
-from maskwatch.topics import TOPICS, Name
+from maskwatch.topics import Name, partition_count, partitions
 from producers.publishing import StatePublisher
 from producers.wishes import Wish, read_wish
 
@@ -140,8 +139,7 @@ class Claims:
             await asyncio.gather(waiting, return_exceptions=True)
 
     async def _follow(self, name: Name, take: Callable[[kafka.Record], None], caught_up: asyncio.Event) -> None:
-        partitions = next(topic.partitions for topic in TOPICS if topic.name == name)
-        async for record in kafka.follow(self._settings, name, partitions, caught_up):
+        async for record in kafka.follow(self._settings, name, partition_count(name), caught_up):
             try:
                 take(record)
             except MessageError:
@@ -169,15 +167,14 @@ async def _all(events: Sequence[asyncio.Event]) -> None:
 
 async def _giving_frames(settings: Settings, cameras: Collection[str], look_s: float) -> str | None:
     """Return the first of the cameras that publishes a live frame within `look_s` seconds."""
-    topic = next(topic for topic in TOPICS if topic.name == Name.FRAMES_LIVE)
-    name = f"{settings.kafka.topic_prefix}{topic.name}"
-    partitions = [TopicPartition(name, number) for number in range(topic.partitions)]
-    consumer = kafka.lone_consumer(settings, partitions)
+    name = f"{settings.kafka.topic_prefix}{Name.FRAMES_LIVE}"
+    all_live = partitions(settings, Name.FRAMES_LIVE)
+    consumer = kafka.lone_consumer(settings, all_live)
     keys: Mapping[bytes, str] = {camera.encode(): camera for camera in cameras}
     async with kafka.running(consumer, settings):
         try:
             async with asyncio.timeout(settings.kafka.timeout_s):
-                await consumer.seek_to_end(*partitions)
+                await consumer.seek_to_end(*all_live)
             end = time.monotonic() + look_s
             while (left := end - time.monotonic()) > 0:
                 for records in (await consumer.getmany(timeout_ms=max(1, int(left * 1000)))).values():

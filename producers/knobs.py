@@ -1,7 +1,6 @@
 """Turn the knobs of the demo scene while it runs, through ``scene.v1``: what the topic says last is how they stand."""
 
 import asyncio
-import difflib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,7 @@ import msgspec
 import structlog
 
 from maskwatch import kafka
-from maskwatch.errors import MessageError, SettingsError
+from maskwatch.errors import MessageError, SettingsError, did_you_mean
 from maskwatch.messages import SceneKnobs, decode, encode, is_camera_id
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
@@ -72,9 +71,8 @@ def parse(knobs: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise SettingsError(f"«{knob}» is no KNOB=VALUE, such as light=0.3; {_known(ranges)}")
         if name not in ranges:
-            near = difflib.get_close_matches(name, ranges, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise SettingsError(f"no knob «{name}»; {hint}{_known(ranges)}")
+            hint = f"{did_you_mean(name, ranges, otherwise='')} {_known(ranges)}".lstrip()
+            raise SettingsError(f"no knob «{name}»; {hint}")
         try:
             changes[name] = getattr(msgspec.convert({name: text}, SceneKnobs, strict=False), name)
         except msgspec.ValidationError as error:

@@ -7,7 +7,7 @@ are as recorded. The console shows the cameras while it lasts. A file that is cu
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from itertools import count
 from pathlib import Path
@@ -17,50 +17,23 @@ import click
 
 from maskwatch import kafka
 from maskwatch.command import Progress, run
-from maskwatch.errors import BrokerError, RecordingCutError, RecordingError, SettingsError
-from maskwatch.messages import Camera, is_camera_id
-from maskwatch.quantities import say_duration
-from maskwatch.recording import Contents, Recorded, read, summary
+from maskwatch.errors import RecordingCutError, RecordingError
+from maskwatch.messages import Camera
+from maskwatch.quantities import say_count, say_duration
+from maskwatch.recording.format import Recorded
+from maskwatch.recording.reading import read, summary
 from maskwatch.settings import Settings
-from maskwatch.topics import TOPICS, Name, choose, states
+from maskwatch.topics import TOPICS, Name, require
 from producers.claims import SOURCE, Claims
 from producers.publishing import StatePublisher
+from producers.replay_plan import FRAME_TOPICS, Order, Plan, order, plan
 from producers.rewriting import Rewriter
 from producers.sending import Counts, DurableQueue, LiveLanes, Outgoing
 
-FRAME_TOPICS = (Name.FRAMES_LIVE, Name.FRAMES_RECORDING)
 READ_RECORDS = 64
 READ_BYTES = 4 * 2**20
 _FASTEST = 60.0
 _TOPICS = {topic.name.value: topic for topic in TOPICS}
-
-
-class Order(NamedTuple):
-    """What is to be replayed, and how."""
-
-    file: Path
-    names: tuple[Name, ...] = ()
-    """Topics of the recording, each published where it came from; empty for the frames, published live."""
-    cameras: frozenset[str] = frozenset()
-    """Only these, on topics whose key is the camera; all if empty."""
-    renamed: Mapping[str, str] = {}
-    """New camera ids by the recorded ones."""
-    speed: float | None = 1.0
-    """Factor on the recorded pace; None for as fast as possible."""
-    loop: bool = False
-    as_recorded: bool = False
-    """Keep the frames' ids: headers byte for byte."""
-
-
-class Plan(NamedTuple):
-    """What an order comes to for one file."""
-
-    into: Mapping[str, Name]
-    """Where each topic of the recording that is replayed goes."""
-    cameras: Mapping[str, int]
-    """Frames by new camera id, of those that are shown live."""
-    records: int
-    """About how many, for the progress."""
 
 
 class Outcome(NamedTuple):
@@ -72,114 +45,24 @@ class Outcome(NamedTuple):
     """Why records at the end may be missing; empty if the file was whole."""
 
 
-def order(  # noqa: PLR0913  # the command's options
-    file: Path,
-    names: Sequence[str] = (),
-    *,
-    cameras: Sequence[str] = (),
-    renamed: Sequence[str] = (),
-    speed: float = 1.0,
-    fast: bool = False,
-    loop: bool = False,
-    as_recorded: bool = False,
-) -> Order:
-    """Make an order from what a person asked for.
-
-    Parameters
-    ----------
-    names
-        Topics without the prefix.
-    renamed
-        Each ``old=new``.
-
-    Raises
-    ------
-    SettingsError
-        If a name is unknown or two wishes contradict each other.
-    """
-    if fast and speed != 1:
-        raise SettingsError("give --speed or --fast, not both")
-    new_names: dict[str, str] = {}
-    for pair in renamed:
-        old, _, new = pair.partition("=")
-        if not is_camera_id(old) or not is_camera_id(new):
-            raise SettingsError(f"--rename {pair}: give two camera ids, such as --rename door-2=door-2-replay")
-        new_names[old] = new
-    if new_names and as_recorded:
-        raise SettingsError("--rename changes ids, --as-recorded keeps them: give one of them")
-    chosen = tuple(topic.name for topic in choose(names))
-    if new_names and (others := [name for name in chosen if name not in FRAME_TOPICS]):
-        raise SettingsError(f"--rename changes frames only; leave out --topic {others[0]}")
-    return Order(
-        file, chosen, frozenset(cameras), new_names, None if fast else speed, loop=loop, as_recorded=as_recorded
-    )
-
-
-def plan(asked: Order, contents: Contents) -> Plan:
-    """Work out what an order comes to for what is in a file; pure.
-
-    Raises
-    ------
-    SettingsError
-        If the file holds nothing of it; the message says what it holds.
-    """
-    held = contents.topics
-    if asked.names:
-        into = {name.value: name for name in asked.names}
-    else:
-        # The copies kept for a day are frames like any: where there are no others, they are shown live.
-        source = Name.FRAMES_LIVE if Name.FRAMES_LIVE.value in held else Name.FRAMES_RECORDING
-        into = {source.value: Name.FRAMES_LIVE}
-    for name in into:
-        if name not in held:
-            what = "frames" if not asked.names else name
-            holds = ", ".join(f"{topic} ({held[topic].records})" for topic in held) or "nothing"
-            raise SettingsError(f"{asked.file} has no {what}; it holds {holds}")
-    frames: dict[str, int] = {}
-    for name in into:
-        for camera, found in held[name].cameras.items():
-            frames[camera] = frames.get(camera, 0) + found.frames
-    known = ", ".join(sorted(frames)) or "none"
-    for camera in (*asked.cameras, *asked.renamed):
-        if camera not in frames:
-            raise SettingsError(f"{asked.file} has no camera «{camera}»; it has {known}")
-    wanted = [camera for camera in frames if not asked.cameras or camera in asked.cameras]
-    new = [asked.renamed.get(camera, camera) for camera in wanted]
-    if doubles := [camera for camera in new if new.count(camera) > 1]:
-        raise SettingsError(f"two cameras would be replayed as «{doubles[0]}»; give each its own id with --rename")
-    others = sum(held[name].records - sum(c.frames for c in held[name].cameras.values()) for name in into)
-    shown = {
-        asked.renamed.get(camera, camera): found.frames
-        for name, to in into.items()
-        if to is Name.FRAMES_LIVE
-        for camera, found in held[name].cameras.items()
-        if camera in wanted and is_camera_id(camera)
-    }
-    return Plan(into, shown, sum(frames[camera] for camera in wanted) + others)
-
-
 def command(settings: Settings, **options: Any) -> None:  # noqa: ANN401  # those of `order`
     """Replay what the command line asks for, show how far it is, and print what was replayed."""
     asked = order(**options)
     with Progress("replaying") as progress:
-        outcome = run(lambda settings, stop: replay(settings, asked, stop, progress), settings)
+        outcome = run("replay", lambda settings, stop: replay(settings, asked, stop, progress), settings)
     click.echo(told(outcome))
 
 
 def told(outcome: Outcome) -> str:
     """Say in one line what was replayed."""
     counts = outcome.counts
-    parts = [f"replayed {_plural(counts.frames, 'frame')} of {_plural(len(counts.cameras), 'camera')}"]
+    parts = [f"replayed {say_count(counts.frames, 'frame')} of {say_count(len(counts.cameras), 'camera')}"]
     if counts.others:
-        parts.append(f" and {_plural(counts.others, 'other record')}")
+        parts.append(f" and {say_count(counts.others, 'other record')}")
     parts.append(f" in {say_duration(outcome.seconds)}; {counts.unacknowledged} not acknowledged")
     if counts.late:
         parts.append(f", {counts.late} too late and dropped")
     return "".join(parts)
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 async def replay(settings: Settings, asked: Order, stop: asyncio.Event, progress: Progress) -> Outcome:
@@ -209,7 +92,7 @@ async def replay(settings: Settings, asked: Order, stop: asyncio.Event, progress
     if found.cut and not found.contents.records:
         raise RecordingError(f"{found.cut}: nothing in it can be replayed")
     planned = plan(asked, found.contents)
-    await _check_topics(settings, planned)
+    await require(settings, {*planned.into.values(), Name.CAMERAS, Name.CAMERA_STATUS})
     process = f"replay-{secrets.token_hex(4)}"
     async with (
         kafka.running(kafka.durable_producer(settings), settings) as durable,
@@ -326,7 +209,7 @@ class _Replay:
         if not self._progress.due:
             return
         counts = self.counts
-        text = f"{_plural(counts.frames, 'frame')} of {_plural(len(counts.cameras), 'camera')}"
+        text = f"{say_count(counts.frames, 'frame')} of {say_count(len(counts.cameras), 'camera')}"
         if counts.unacknowledged or counts.late:
             text += f" · {counts.unacknowledged} not acknowledged, {counts.late} late"
         share = self._done % self._plan.records if self._asked.loop else self._done
@@ -406,13 +289,3 @@ def _wishes(asked: Order, planned: Plan, seconds: float) -> list[Camera]:
         )
         for camera, frames in planned.cameras.items()
     ]
-
-
-async def _check_topics(settings: Settings, planned: Plan) -> None:
-    needed = {*planned.into.values(), Name.CAMERAS, Name.CAMERA_STATUS}
-    present = {state.name for state in await states(settings)}
-    if missing := sorted(name for name in needed if f"{settings.kafka.topic_prefix}{name}" not in present):
-        raise BrokerError(
-            f"{settings.bootstrap_servers} has no topic {', '.join(missing)}; «maskwatch up» or "
-            "«maskwatch topics --create» makes what is missing"
-        )

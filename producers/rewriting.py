@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from maskwatch.recording import Recorded
+from maskwatch.recording.format import Recorded
 
 Headers = tuple[tuple[str, bytes], ...]
 

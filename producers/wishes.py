@@ -6,7 +6,6 @@ other wishes are for the process that follows the topic. A later wish for the sa
 whoever made it; an empty record takes it back.
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from maskwatch.errors import MessageError, SettingsError, SourceError
+from maskwatch.errors import MessageError, SettingsError, SourceError, did_you_mean
 from maskwatch.messages import Box, Camera, decode, encode, is_camera_id
 from producers.opening import SCENE, is_path
 
@@ -195,8 +194,7 @@ def _from_table(fields: dict[str, Any], where: str, file: Path) -> Camera:
 def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            hint = did_you_mean(key, known, otherwise=f"known are {', '.join(known)}")
             raise SettingsError(f"{where}: unknown key {key}; {hint}")
 
 

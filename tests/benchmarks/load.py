@@ -5,7 +5,6 @@ for while it runs, so that viewers may look at them. Prints one JSON line.
 """
 
 import asyncio
-import contextlib
 import json
 import sys
 import time
@@ -60,8 +59,7 @@ async def publish(
         began = time.monotonic()
         async with asyncio.TaskGroup() as sending:
             for number in range(round(rate * seconds)):
-                with contextlib.suppress(ValueError):
-                    await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+                await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
                 await on_the_way.acquire()
                 sending.create_task(one(number))
         took = time.monotonic() - began

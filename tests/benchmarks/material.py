@@ -5,7 +5,9 @@ from pathlib import Path
 
 from maskwatch.errors import RecordingError
 from maskwatch.messages import Camera, FrameInfo, frame_headers
-from maskwatch.recording import Recorded, RecordingWriter, read
+from maskwatch.recording.format import Recorded
+from maskwatch.recording.reading import read
+from maskwatch.recording.writing import RecordingWriter
 from maskwatch.topics import Name
 from producers.jpeg import to_jpeg
 from producers.scene import Scene

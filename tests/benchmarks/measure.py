@@ -22,11 +22,11 @@ from typing import Any
 import cv2
 import psutil
 import simplejpeg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from maskwatch.embedded.broker import Broker
 from maskwatch.kafka import connection_options
-from maskwatch.topics import TOPICS, Name
+from maskwatch.topics import Name, partitions
 from tests.benchmarks.load import names
 from tests.benchmarks.material import FRAMES, SIZE, recorded_jpegs
 from tests.benchmarks.results import Ages, Capture, Cost, Results, Use
@@ -145,9 +145,9 @@ def _piped(up: Up, recording: Path, rate: float, seconds: float, cameras: int) -
     """Return detections a second while so much is offered, and what each process used."""
     with loading(up, recording, cameras, rate, SETTLE_S + seconds):
         time.sleep(SETTLE_S)
-        before, began = _detections(up), time.monotonic()
+        before, began = _ends(up, Name.DETECTIONS), time.monotonic()
         used = _used(up, seconds)
-        return (_detections(up) - before) / (time.monotonic() - began), used
+        return (_ends(up, Name.DETECTIONS) - before) / (time.monotonic() - began), used
 
 
 def limit(recording: Path, seconds: float) -> float:
@@ -155,10 +155,10 @@ def limit(recording: Path, seconds: float) -> float:
     return _child("bare", str(recording), str(seconds))["rate"]
 
 
-def most_piped(up: Up, recording: Path, limit: float, seconds: float) -> float:
-    """Return the most frames a second that go through, whatever is offered."""
-    _piped(up, recording, OFFERED[0] * limit, WARM_UP_S, CAMERAS)
-    return max(_piped(up, recording, share * limit, seconds, CAMERAS)[0] for share in OFFERED)
+def most_piped(up: Up, recording: Path, bare: float, seconds: float) -> float:
+    """Return the most frames a second that go through, whatever is offered; `bare` is what goes without Kafka."""
+    _piped(up, recording, OFFERED[0] * bare, WARM_UP_S, CAMERAS)
+    return max(_piped(up, recording, share * bare, seconds, CAMERAS)[0] for share in OFFERED)
 
 
 def _ages(up: Up, recording: Path, load: int, capacity: float, seconds: float) -> tuple[Ages, dict[str, Use]]:
@@ -211,10 +211,6 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _detections(up: Up) -> int:
-    return _ends(up, Name.DETECTIONS)
-
-
 def _ends(up: Up, name: Name) -> int:
     """Return how many records a topic has ever had; asks only for offsets, which costs next to nothing."""
 
@@ -222,8 +218,7 @@ def _ends(up: Up, name: Name) -> int:
         consumer = AIOKafkaConsumer(**connection_options(up.settings))
         await consumer.start()
         try:
-            partitions = next(topic.partitions for topic in TOPICS if topic.name == name)
-            ends = await consumer.end_offsets([TopicPartition(name.value, number) for number in range(partitions)])
+            ends = await consumer.end_offsets(partitions(up.settings, name))
         finally:
             await consumer.stop()
         return sum(ends.values())

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from maskwatch.kafka import connection_options
 from maskwatch.settings import Settings
-from maskwatch.topics import Name
+from maskwatch.topics import Name, partitions
 from tests.benchmarks.load import names
 from tests.benchmarks.measure import CAMERAS, limit, loading, most_piped, prepare_stack, running_stack, started
 from tests.benchmarks.report import markdown_table
@@ -168,7 +168,7 @@ async def _lag(settings: Settings) -> tuple[int, int]:
         await consumer.start()
         try:
             ends = await consumer.end_offsets(list(committed))
-            detections = await consumer.end_offsets([TopicPartition(Name.DETECTIONS.value, n) for n in range(32)])
+            detections = await consumer.end_offsets(partitions(settings, Name.DETECTIONS))
         finally:
             await consumer.stop()
     return sum(ends[partition] - max(0, offset) for partition, offset in committed.items()), sum(detections.values())

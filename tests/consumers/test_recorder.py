@@ -5,8 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,9 +18,11 @@ from consumers.recorder import Order, Outcome, order, record
 from maskwatch import kafka as clients
 from maskwatch.command import Progress
 from maskwatch.errors import BrokerError, RecordingWriteError, SettingsError
-from maskwatch.recording import Recorded, read, summary
+from maskwatch.recording.format import Recorded
+from maskwatch.recording.reading import read, summary
 from maskwatch.settings import Settings
 from maskwatch.topics import TOPICS, Name, choose
+from tests.support.command import maskwatch
 from tests.support.reading import eventually, records
 from tests.support.recordings import frame
 from tests.support.stack import CreateTopics, Kafka
@@ -322,27 +322,12 @@ def test_without_more_an_order_is_live_frames_from_now_on() -> None:
     assert not order(Path("a.mcap"), (), since_s=60.0).follow
 
 
-def command(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
-    """`maskwatch record` as a process."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "maskwatch", "record", *arguments],
-        env={
-            **os.environ,
-            "MASKWATCH_KAFKA__BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-            "MASKWATCH_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 async def test_the_command_line(
     live: Settings, producer: AIOKafkaProducer, tmp_path: Path, number: signal.Signals
 ) -> None:
     file = tmp_path / "a.mcap"
-    with command(live, str(file), *(["--json"] if number == signal.SIGTERM else [])) as process:
+    with maskwatch(live, "record", str(file), *(["--json"] if number == signal.SIGTERM else [])) as process:
         assert process.stderr is not None
         assert (await asyncio.to_thread(process.stderr.readline)).startswith("recording frames.live.v1 into ")
         await publish(producer, live, *(frame("door", n) for n in range(3)))
@@ -370,7 +355,7 @@ def offsets_or_cut(path: Path) -> list[int]:
 
 
 async def test_the_command_line_says_when_nothing_came(live: Settings, tmp_path: Path) -> None:
-    with command(live, str(tmp_path / "a.mcap"), "--duration", "0.5s") as process:
+    with maskwatch(live, "record", str(tmp_path / "a.mcap"), "--duration", "0.5s") as process:
         output, errors = await asyncio.to_thread(process.communicate)
     assert process.returncode == 0
     assert output.startswith("recorded 0 records over 0 s")

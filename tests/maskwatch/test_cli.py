@@ -182,4 +182,4 @@ def test_the_commands_of_the_page_about_recordings_are_understood(monkeypatch: p
     assert len(commands) > 7
     for command in commands:
         assert run(*command.split()).exit_code == 0, command
-    assert set(called) == {"consumers.recorder:command", "maskwatch.recording:show", "producers.replay:command"}
+    assert set(called) == {"consumers.recorder:command", "maskwatch.recording.info:show", "producers.replay:command"}

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from mcap.writer import Writer
 
 from maskwatch.errors import RecordingCutError, RecordingError, RecordingWriteError
-from maskwatch.recording import SCHEMA_NAME, Recorded, RecordingWriter, read, summary
+from maskwatch.recording.format import SCHEMA_NAME, Recorded
+from maskwatch.recording.reading import read, summary
+from maskwatch.recording.writing import RecordingWriter
 from maskwatch.topics import Name
 from tests.support.recordings import START_MS, frame, written
 
@@ -244,7 +246,8 @@ def test_a_closed_recording_takes_nothing_more(tmp_path: Path) -> None:
 def test_a_killed_writer_leaves_all_but_its_last_chunk(tmp_path: Path) -> None:
     path = tmp_path / "killed.mcap"
     code = (
-        "import sys; from pathlib import Path; from maskwatch.recording import *\n"
+        "import sys; from pathlib import Path; from maskwatch.recording.format import *\n"
+        "from maskwatch.recording.writing import *\n"
         "writer = RecordingWriter(Path(sys.argv[1]), chunk_bytes=100_000)\n"
         "for n in range(10**9):\n"
         "    writer.write(Recorded('frames.live.v1', 0, n, 1000 + n, b'door', bytes([n % 256]) * 30_000))\n"
@@ -270,7 +273,7 @@ def test_a_full_disk_ends_the_recording_and_keeps_what_was_written(tmp_path: Pat
     # The system's limit on a file's size stands for the disk; it is set for a process of its own.
     code = (
         "import os, resource, signal, sys; from pathlib import Path\n"
-        "from maskwatch.recording import *; from maskwatch.errors import *\n"
+        "from maskwatch.recording.format import *; from maskwatch.recording.writing import *\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n"

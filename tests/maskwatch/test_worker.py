@@ -19,10 +19,10 @@ def run_stage(body: str, *, signal_after: str | None = None, env: dict[str, str]
     code = textwrap.dedent(
         """
         import asyncio
-        from maskwatch import worker
+        from maskwatch import signals, worker
         from maskwatch.errors import BrokerError, StuckError
         from maskwatch.settings import Settings
-        worker.STOP_TIMEOUT_S = 0.5
+        signals.STOP_TIMEOUT_S = 0.5
         worker.LAG_INTERVAL_S = 0.01
 
         async def stage(settings, stop):

@@ -5,8 +5,6 @@ import itertools
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,15 +18,16 @@ from maskwatch import kafka as clients
 from maskwatch.command import Progress
 from maskwatch.errors import BrokerError, RecordingError, SettingsError
 from maskwatch.messages import Camera, CameraStatus, decode, read_frame_headers
-from maskwatch.recording import Contents, Recorded
+from maskwatch.recording.format import Recorded
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from producers import claims
 from producers.publishing import StatePublisher
-from producers.replay import Order, Outcome, order, plan, replay, told
-from producers.rewriting import Rewriter
+from producers.replay import Outcome, replay, told
+from producers.replay_plan import Order, order
 from producers.sending import Counts
 from producers.wishes import Wish, read_wish, write_wish
+from tests.support.command import maskwatch
 from tests.support.reading import eventually, records
 from tests.support.recordings import frame, written
 from tests.support.stack import CreateTopics, Kafka
@@ -389,58 +388,6 @@ async def test_what_is_missing_is_named(settings: Settings, create_topics: Creat
         await replayed(settings, visit.parent / "missing.mcap")
 
 
-def contents(*found: Recorded) -> Contents:
-    counted = Contents()
-    for one in found:
-        counted.count(one)
-    return counted
-
-
-BOTH = contents(frame("door"), frame("hall"), frame("Odd"), frame("door", topic="frames.recording.v1"))
-
-
-def test_what_is_replayed_follows_from_what_is_in_the_file() -> None:
-    asked = order(Path("a.mcap"))
-    assert plan(asked, BOTH) == ({"frames.live.v1": Name.FRAMES_LIVE}, {"door": 1, "hall": 1}, 3)
-    copies = contents(frame("door", topic="frames.recording.v1"))
-    assert plan(asked, copies).into == {"frames.recording.v1": Name.FRAMES_LIVE}
-    named = order(Path("a.mcap"), ["frames.recording.v1"])
-    assert plan(named, BOTH) == ({"frames.recording.v1": Name.FRAMES_RECORDING}, {}, 1)
-    one = order(Path("a.mcap"), cameras=["door"], renamed=["door=gate"])
-    assert plan(one, BOTH) == ({"frames.live.v1": Name.FRAMES_LIVE}, {"gate": 1}, 1)
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        ({"names": ["detections.v1"]}, r"a.mcap has no detections.v1; it holds frames.live.v1 \(3\), frames.rec"),
-        ({"cameras": ["gate"]}, "a.mcap has no camera «gate»; it has Odd, door, hall"),
-        ({"renamed": ["gate=door"]}, "a.mcap has no camera «gate»"),
-        ({"renamed": ["door=hall"]}, "two cameras would be replayed as «hall»; give each its own id with --rename"),
-        ({"renamed": ["door"]}, "--rename door: give two camera ids"),
-        ({"renamed": ["door=Hall"]}, "--rename door=Hall: give two camera ids"),
-        ({"renamed": ["door=gate"], "as_recorded": True}, "--rename changes ids, --as-recorded keeps them"),
-        ({"renamed": ["door=gate"], "names": ["detections.v1"]}, "leave out --topic detections.v1"),
-        ({"speed": 2.0, "fast": True}, "give --speed or --fast, not both"),
-        ({"names": ["frames.life.v1"]}, "there is no topic frames.life.v1; did you mean frames.live.v1"),
-    ],
-)
-def test_wishes_that_do_not_fit_are_refused(options: dict[str, Any], problem: str) -> None:
-    with pytest.raises(SettingsError, match=problem):
-        plan(order(Path("a.mcap"), options.pop("names", ()), **options), BOTH)
-
-
-def test_a_file_without_frames_says_what_it_holds() -> None:
-    with pytest.raises(SettingsError, match=r"a\.mcap has no frames; it holds nothing"):
-        plan(order(Path("a.mcap")), Contents())
-
-
-def test_two_recorded_sessions_of_a_camera_stay_two() -> None:
-    rewriter = Rewriter({})
-    found = [dict(rewriter.headers(frame("door", 0, session=session)))["ce_id"] for session in ("one", "two", "one")]
-    assert found[0] == found[2] != found[1]
-
-
 def test_the_last_line_counts_what_was_lost() -> None:
     counts = Counts()
     counts.frames, counts.cameras, counts.unacknowledged, counts.late = 1, {b"door"}, 2, 3
@@ -449,28 +396,15 @@ def test_the_last_line_counts_what_was_lost() -> None:
     )
 
 
-def command(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
-    """`maskwatch replay` as a process."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "maskwatch", "replay", *arguments],
-        env={
-            **os.environ,
-            "MASKWATCH_KAFKA__BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-            "MASKWATCH_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 async def test_the_command_line(topics: Settings, visit: Path) -> None:
-    with command(topics, str(visit), "--speed", "10", "--camera", "door", "--rename", "door=gate") as process:
+    with maskwatch(
+        topics, "replay", str(visit), "--speed", "10", "--camera", "door", "--rename", "door=gate"
+    ) as process:
         output, errors = await asyncio.to_thread(process.communicate)
     assert process.returncode == 0, errors
     assert re.fullmatch(r"replayed 10 frames of 1 camera in \S+ s; 0 not acknowledged\n", output)
     assert errors == f"replaying {visit}; Ctrl-C ends it\n"
-    with command(topics, str(visit), "--loop") as process:
+    with maskwatch(topics, "replay", str(visit), "--loop") as process:
         assert process.stderr is not None
         await asyncio.to_thread(process.stderr.readline)
         await eventually(lambda: _more_than(topics, 12))

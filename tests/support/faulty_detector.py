@@ -18,8 +18,8 @@ from maskwatch.cli import main
 from maskwatch.inference import Detected, Detector, Refused
 from maskwatch.kafka import Record
 from maskwatch.model import ShapeName
-from processors.detection import LiveLane, Seen
 from processors.freshness import Ages
+from processors.live import LiveLane, Seen
 
 FOLDER = Path(os.environ.get("FAULTS", ""))
 SLOW_S = float(os.environ.get("SLOW_S", "0"))

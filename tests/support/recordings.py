@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from maskwatch.messages import FrameInfo, MarkedFace, frame_headers
-from maskwatch.recording import Recorded, RecordingWriter
+from maskwatch.recording.format import Recorded
+from maskwatch.recording.writing import RecordingWriter
 from maskwatch.topics import Name
 
 START_MS = 1_770_000_000_000

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from maskwatch import kafka
 from maskwatch.kafka import Record
 from maskwatch.settings import Settings
-from maskwatch.topics import TOPICS, Name
+from maskwatch.topics import Name, partition_count
 
 PATIENCE_S = 60
 
@@ -27,11 +27,10 @@ async def put(  # noqa: PLR0913, PLR0917  # a record has this many parts
 
 async def read_until(settings: Settings, name: Name, enough: Callable[[list[Record]], bool]) -> list[Record]:
     """Read a topic from its beginning until there is enough."""
-    partitions = next(topic.partitions for topic in TOPICS if topic.name == name)
     records: list[Record] = []
     try:
         async with asyncio.timeout(PATIENCE_S):
-            async for record in kafka.follow(settings, name, partitions):
+            async for record in kafka.follow(settings, name, partition_count(name)):
                 records.append(record)
                 if enough(records):
                     return records
@@ -43,12 +42,11 @@ async def read_until(settings: Settings, name: Name, enough: Callable[[list[Reco
 
 async def read_all(settings: Settings, name: Name) -> list[Record]:
     """Read what a topic holds now."""
-    partitions = next(topic.partitions for topic in TOPICS if topic.name == name)
     caught_up = asyncio.Event()
     records: list[Record] = []
 
     async def collect() -> None:
-        async for record in kafka.follow(settings, name, partitions, caught_up):
+        async for record in kafka.follow(settings, name, partition_count(name), caught_up):
             records.append(record)  # noqa: PERF401  # an endless stream, ended from outside
 
     reading = asyncio.create_task(collect())

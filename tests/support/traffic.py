@@ -18,7 +18,7 @@ from maskwatch.messages import Detection, FrameInfo, decode, frame_headers
 from maskwatch.model import read_card
 from maskwatch.pictures import jpeg_size
 from maskwatch.settings import Settings
-from maskwatch.topics import TOPICS, Name
+from maskwatch.topics import Name, partition_count
 
 MODEL = Settings().detector.model
 GOLDEN = (MODEL / read_card(MODEL).golden.path).read_bytes()
@@ -112,8 +112,7 @@ class Subscriber:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        partitions = next(topic.partitions for topic in TOPICS if topic.name == Name.DETECTIONS)
-        async for record in kafka.follow(self._settings, Name.DETECTIONS, partitions):
+        async for record in kafka.follow(self._settings, Name.DETECTIONS, partition_count(Name.DETECTIONS)):
             detection = decode(record.value, Detection)
             now = time.time()
             self.arrivals.append(

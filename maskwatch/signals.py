@@ -1,0 +1,78 @@
+"""Run something until it ends by itself, or until a signal: then it has 25 seconds to end in order.
+
+A signal only sets a flag. What has not ended in time hangs in a way that Python cannot end, such as a thread inside a
+driver or on a dead disk, so the process ends without waiting for it.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
+
+from maskwatch.errors import StuckError
+from maskwatch.settings import Settings
+
+STOP_TIMEOUT_S = 25.0
+CANCEL_TIMEOUT_S = 2.0
+
+_Outcome = TypeVar("_Outcome")
+
+
+async def until_signal(
+    name: str,
+    work: Callable[[Settings, asyncio.Event], Awaitable[_Outcome]],
+    settings: Settings,
+    stopping: Callable[[], None] = lambda: None,
+) -> _Outcome:
+    """Run until the end; SIGINT or SIGTERM sets the event, so that the work ends in order.
+
+    Parameters
+    ----------
+    name
+        What runs, for the message.
+    work
+        Takes the settings and the event.
+    settings
+        The whole tree.
+    stopping
+        Called when a signal has come and the work has not ended yet.
+
+    Raises
+    ------
+    Exception
+        Whatever the work raised.
+    StuckError
+        If it has not ended 25 s after the signal; it was cancelled.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    running = asyncio.ensure_future(work(settings, stop))
+    signalled = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([running, signalled], return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            stopping()
+            await _end(name, running)
+        return await running
+    finally:
+        signalled.cancel()
+        await asyncio.gather(signalled, return_exceptions=True)
+
+
+async def _end(name: str, running: asyncio.Future[_Outcome]) -> None:
+    await asyncio.wait([running], timeout=STOP_TIMEOUT_S)
+    if not running.done():
+        running.cancel()
+        await asyncio.wait([running], timeout=CANCEL_TIMEOUT_S)
+        raise StuckError(f"{name} has not ended {STOP_TIMEOUT_S:g} s after the signal")
+
+
+def leave_threads_behind(error: StuckError) -> NoReturn:
+    """End the process at once: Python would wait for every thread first, and one that hangs cannot be ended."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(error.exit_code)

@@ -1,0 +1,77 @@
+"""What both lanes of the detector do: look at pictures, refuse what cannot be read, commit what is done."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from maskwatch import kafka
+from maskwatch.inference import Detected, Detector, Refused
+from maskwatch.kafka import Record
+from maskwatch.messages import LARGEST_JPEG, DeadLetter, encode
+from maskwatch.model import ShapeName
+from maskwatch.settings import Settings
+from maskwatch.topics import Name
+
+POLL_MS = 250
+
+log = structlog.get_logger(__name__)
+
+
+async def look_at(detector: Detector, records: Sequence[Record], shape: ShapeName) -> list[Detected | Refused]:
+    """Look at pictures in one batch; each gets its outcome, in order."""
+    # What is larger than a record with a picture may be is not even opened.
+    small = [record for record in records if len(record.value or b"") <= LARGEST_JPEG]
+    outcomes = iter(await detector.detect([record.value or b"" for record in small], shape))
+    return [
+        next(outcomes) if size <= LARGEST_JPEG else Refused(f"{size} bytes are more than {LARGEST_JPEG}")
+        for size in (len(record.value or b"") for record in records)
+    ]
+
+
+async def refuse(  # noqa: PLR0913, PLR0917  # a dead letter has this many parts
+    producer: AIOKafkaProducer, settings: Settings, name: Name, record: Record, reason: str, value: bytes
+) -> None:
+    """Write a dead letter: key and headers as they came, why it was refused, and `value` for what is kept of it.
+
+    Raises
+    ------
+    BrokerError
+        If it is not acknowledged in time.
+    """
+    now = datetime.now(UTC)
+    letter = DeadLetter(record.topic, record.partition, record.offset, reason, now, len(record.value or b""))
+    refused, _ = encode(letter, kind="maskwatch.dead-letter.v1", source="/detector", id="", time=now)
+    log.warning("frame refused", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason)
+    await kafka.send(
+        producer,
+        settings,
+        name,
+        key=(record.key or b"").decode(errors="replace"),
+        value=value,
+        headers=[*record.headers, ("refused", refused)],
+    )
+
+
+def behind(records: Iterable[Record]) -> dict[TopicPartition, int]:
+    """Return the offset behind the last of the records, for each partition."""
+    offsets: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        offsets[partition] = max(offsets.get(partition, 0), record.offset + 1)
+    return offsets
+
+
+async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], settings: Settings) -> None:
+    """Commit what is still ours; a refusal is logged: the records will come again."""
+    mine = {partition: offset for partition, offset in offsets.items() if partition in consumer.assignment()}
+    if not mine:
+        return
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s):
+            await consumer.commit(mine)
+    except (KafkaError, TimeoutError) as error:
+        log.warning("offsets not committed", error=repr(error))
