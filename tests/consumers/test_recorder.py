@@ -23,9 +23,10 @@ from maskwatch.recording.reading import read, summary
 from maskwatch.settings import Settings
 from maskwatch.topics import TOPICS, Name, choose
 from tests.support.command import maskwatch
-from tests.support.reading import eventually, records
 from tests.support.recordings import frame
 from tests.support.stack import CreateTopics, Kafka
+from tests.support.topic import read_all
+from tests.support.waiting import eventually
 
 LIVE = choose([Name.FRAMES_LIVE])
 
@@ -117,7 +118,7 @@ async def test_from_now_on_frames_are_recorded_as_they_are(
     assert outcome.contents.told() == "10 frames of 2 cameras"
     assert outcome.file_bytes == file.stat().st_size
     assert summary(file).cut == ""
-    there = {(r.partition, r.offset): r for r in await records(live, Name.FRAMES_LIVE)}
+    there = {(r.partition, r.offset): r for r in await read_all(live, Name.FRAMES_LIVE)}
     assert len(there) == 11
     for one in found:
         original = there[one.partition, one.offset]

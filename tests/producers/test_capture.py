@@ -28,9 +28,10 @@ from producers.capture import capture_cameras, ready_text, stage
 from producers.opening import Turned, open_source
 from producers.source import Source
 from producers.wishes import DEMO, Wish, read_wish, write_wish
-from tests.support.reading import eventually, records
 from tests.support.sources import FakeScene, ListSource, picture
 from tests.support.stack import CreateTopics, Kafka
+from tests.support.topic import read_all
+from tests.support.waiting import eventually
 
 TOPICS = (Name.CAMERAS, Name.CAMERA_STATUS, Name.FRAMES_LIVE, Name.FRAMES_RECORDING, Name.SCENE)
 SCENE = Camera(id="hall", source="scene", rate=20)
@@ -72,16 +73,16 @@ async def capturing(settings: Settings, *own: Camera, **options: Any) -> AsyncIt
 
 
 async def frames(settings: Settings, name: Name = Name.FRAMES_LIVE) -> list[tuple[FrameInfo, bytes]]:
-    return [(read_frame_headers(record.headers), record.value) for record in await records(settings, name)]
+    return [(read_frame_headers(record.headers), record.value or b"") for record in await read_all(settings, name)]
 
 
 async def statuses(settings: Settings) -> list[tuple[str, str, str]]:
-    found = [decode(record.value, CameraStatus) for record in await records(settings, Name.CAMERA_STATUS)]
+    found = [decode(record.value, CameraStatus) for record in await read_all(settings, Name.CAMERA_STATUS)]
     return [(status.camera, status.state, status.reason) for status in found]
 
 
 async def wishes(settings: Settings) -> dict[str, Wish | None]:
-    found = await records(settings, Name.CAMERAS)
+    found = await read_all(settings, Name.CAMERAS)
     return dict(read_wish(record.key, record.value, record.headers) for record in found)
 
 
@@ -111,7 +112,7 @@ async def test_a_clip_goes_to_both_topics_and_then_the_stage_ends(topics: Settin
     assert recorded
     assert len(recorded) < 20
     assert all(frame in live for frame in recorded)
-    assert {record.key for record in await records(topics, Name.FRAMES_LIVE)} == {b"front-door"}
+    assert {record.key for record in await read_all(topics, Name.FRAMES_LIVE)} == {b"front-door"}
     assert await statuses(topics) == [
         ("front-door", "online", ""),
         ("front-door", "offline", "the clip has ended"),

@@ -8,8 +8,8 @@ from maskwatch.messages import SceneKnobs, decode
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from producers.knobs import parse, read, turn
-from tests.support.reading import records
 from tests.support.stack import CreateTopics
+from tests.support.topic import read_all
 
 
 def test_knobs_are_read() -> None:
@@ -52,7 +52,7 @@ async def test_a_turned_knob_leaves_the_others_as_they_are(settings: Settings, c
     assert await turn(settings, "demo", ["crowd=8", "masks=cloth"]) == (
         "light=0.3 blur=0 noise=0 colour=0 masks=cloth crowd=8"
     )
-    found = {record.key: decode(record.value, SceneKnobs) for record in await records(settings, Name.SCENE)}
+    found = {record.key: decode(record.value, SceneKnobs) for record in await read_all(settings, Name.SCENE)}
     assert found == {b"demo": SceneKnobs(light=0.3, masks="cloth", crowd=8), b"other": SceneKnobs(light=2)}
 
 

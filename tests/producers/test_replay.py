@@ -28,9 +28,10 @@ from producers.replay_plan import Order, order
 from producers.sending import Counts
 from producers.wishes import Wish, read_wish, write_wish
 from tests.support.command import maskwatch
-from tests.support.reading import eventually, records
 from tests.support.recordings import frame, written
 from tests.support.stack import CreateTopics, Kafka
+from tests.support.topic import read_all
+from tests.support.waiting import eventually
 
 TOPICS = (Name.CAMERAS, Name.CAMERA_STATUS, Name.FRAMES_LIVE)
 Headers = tuple[tuple[str, bytes], ...]
@@ -101,16 +102,16 @@ async def replayed(settings: Settings, file: Path, **options: Any) -> Replaying:
 
 async def live(settings: Settings) -> list[tuple[str, str, Headers]]:
     """Key, picture and headers of every live frame."""
-    found = await records(settings, Name.FRAMES_LIVE)
+    found = await read_all(settings, Name.FRAMES_LIVE)
     return [((r.key or b"").decode(), (r.value or b"").decode(errors="replace"), tuple(r.headers)) for r in found]
 
 
 async def wishes(settings: Settings) -> dict[str, Wish | None]:
-    return dict(read_wish(r.key, r.value, r.headers) for r in await records(settings, Name.CAMERAS))
+    return dict(read_wish(r.key, r.value, r.headers) for r in await read_all(settings, Name.CAMERAS))
 
 
 async def statuses(settings: Settings, camera: str) -> list[tuple[str, str]]:
-    found = [decode(r.value, CameraStatus) for r in await records(settings, Name.CAMERA_STATUS)]
+    found = [decode(r.value, CameraStatus) for r in await read_all(settings, Name.CAMERA_STATUS)]
     return [(status.state, status.reason) for status in found if status.camera == camera]
 
 
@@ -165,7 +166,7 @@ async def test_the_pace_is_the_recorded_one_or_scaled(topics: Settings, tmp_path
     file = written(tmp_path / "slow.mcap", [frame("door", n, at_ms=400 * n) for n in range(4)])
     real = (await replayed(topics, file)).task.result()
     assert real.seconds >= 1.2
-    times = [record.timestamp for record in await records(topics, Name.FRAMES_LIVE)]
+    times = [record.timestamp for record in await read_all(topics, Name.FRAMES_LIVE)]
     assert times[-1] - times[0] >= 1100
     halved = (await replayed(topics, file, speed=0.5)).task.result()
     assert halved.seconds >= 2.4
@@ -182,7 +183,7 @@ async def test_as_fast_as_possible_everything_is_acknowledged_in_order(topics: S
     )
     outcome = (await replayed(topics, file, fast=True)).task.result()
     assert (outcome.counts.frames, outcome.counts.unacknowledged, outcome.counts.late) == (600, 0, 0)
-    found = await records(topics, Name.FRAMES_LIVE)
+    found = await read_all(topics, Name.FRAMES_LIVE)
     assert [read_frame_headers(record.headers).sequence for record in found] == list(range(600))
 
 
@@ -286,7 +287,7 @@ async def test_a_cut_off_file_is_replayed_up_to_the_cut(topics: Settings, tmp_pa
     cut.write_bytes(whole.read_bytes()[:-200_000])
     running = await replayed(topics, cut, fast=True)
     outcome = running.task.result()
-    found = await records(topics, Name.FRAMES_LIVE)
+    found = await read_all(topics, Name.FRAMES_LIVE)
     assert 0 < len(found) == outcome.counts.frames < 90
     assert outcome.cut.startswith(f"{cut} is cut off after {len(found)} records")
     assert f"maskwatch: {outcome.cut}" in running.text
@@ -309,14 +310,14 @@ async def test_other_topics_go_where_they_came_from_when_named(
     assert told(outcome).startswith("replayed 0 frames of 0 cameras and 2 other records in ")
     assert outcome.counts.unacknowledged == 1
     for name, recorded in ((Name.SCENE, knobs), (Name.DETECTIONS, detection)):
-        (found,) = await records(settings, name)
+        (found,) = await read_all(settings, name)
         assert (found.key, found.value, tuple(found.headers)) == (recorded.key, recorded.value, recorded.headers)
     assert await wishes(settings) == {}
     # The copies alone are shown live; named, they are copies again.
     await replayed(settings, file)
     assert len(await live(settings)) == 2
     await replayed(settings, file, names=["frames.recording.v1"])
-    again = await records(settings, Name.FRAMES_RECORDING)
+    again = await read_all(settings, Name.FRAMES_RECORDING)
     assert len(again) == 2
     assert len(await live(settings)) == 2
     assert tuple(again[1].headers) == unreadable.headers
@@ -340,7 +341,7 @@ async def test_an_outage_costs_live_frames_and_ends_without_a_burst(
         await eventually(lambda: "Kafka acknowledges again" in running.text)
         await eventually(lambda: re.search(r"[1-9]\d* not acknowledged, [1-9]\d* late", running.text))
         outcome = await running.end()
-        found = await records(settings, Name.FRAMES_LIVE)
+        found = await read_all(settings, Name.FRAMES_LIVE)
     sequences = [read_frame_headers(record.headers).sequence for record in found]
     assert sequences == sorted(sequences)
     gap = max(after - one for one, after in itertools.pairwise(sequences))
@@ -366,7 +367,7 @@ async def test_a_fast_replay_waits_for_a_broker_that_is_away_and_loses_nothing(
         await eventually(lambda: running.task.done() or "Kafka does not acknowledge" in running.text)
         await asyncio.to_thread(own_broker.start)
         outcome = await running.task
-        found = await records(settings, Name.FRAMES_LIVE)
+        found = await read_all(settings, Name.FRAMES_LIVE)
     assert (outcome.counts.frames, outcome.counts.unacknowledged) == (300, 0)
     sequences = [read_frame_headers(record.headers).sequence for record in found]
     assert sorted(set(sequences)) == list(range(300))

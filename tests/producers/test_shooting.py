@@ -17,8 +17,8 @@ from producers.jpeg import Jpeg, to_jpeg
 from producers.shooting import Shooting, shoot
 from producers.source import Image, Shot, Source
 from producers.status import Statuses
-from tests.support.reading import eventually
 from tests.support.sources import ListPublisher, ListSource, picture
+from tests.support.waiting import eventually
 
 _names = (f"shot-{number}" for number in itertools.count())
 TRUTH = (MarkedFace(label="with_mask", box=(0.1, 0.2, 0.3, 0.4)),)
