@@ -3,6 +3,9 @@
 Eight cameras offer as much as goes through, eight viewers look on. Every ten seconds it is noted what each process
 holds: memory, file descriptors, threads; and how far the detectors' group is behind. The slopes are those of a straight
 line through what came after the first quarter, when caches are filled and pools have their size.
+
+What Kafka keeps of a topic lies in files that it has open and mapped into memory. Both grow with what is kept, up to
+the topics' byte caps, whatever else happens; so they are counted apart.
 """
 
 import asyncio
@@ -31,11 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 INTERVAL_S = 10.0
+HEADINGS = ("process", "resident, MB", "of it its own", "file descriptors", "threads", "files of what is kept")
 WARM_UP = 0.25
-BOUNDS = {"memory": 0.02, "descriptors": 0.02, "threads": 0.02}
+BOUNDS = {"own": 0.02, "descriptors": 0.02, "threads": 0.02}
 """Growth in an hour that counts as none, as a share of what there is: the width of the noise."""
 
-LEAST = {"memory": 4.0, "descriptors": 2.0, "threads": 1.0}
+LEAST = {"own": 4.0, "descriptors": 2.0, "threads": 1.0}
 """And in MB or pieces, whichever is more."""
 
 
@@ -44,7 +48,12 @@ class Sample(msgspec.Struct, frozen=True):
 
     memory: float
     """MB, resident."""
+    own: float
+    """MB of it that are no files mapped from the disk."""
     descriptors: int
+    """But for those of `kept`."""
+    kept: int
+    """Open files of what Kafka keeps."""
     threads: int
 
 
@@ -146,13 +155,20 @@ def _look(up: Up, at: float) -> Moment:
     lag, detected = asyncio.run(_lag(up.settings))
     return Moment(
         round(at, 1),
-        {
-            name: Sample(round(process.memory_info().rss / 2**20, 1), process.num_fds(), process.num_threads())
-            for name, process in processes.items()
-        },
+        {name: _sample(process, _kept(process) if name == "kafka" else 0) for name, process in processes.items()},
         lag,
         detected,
     )
+
+
+def _sample(process: psutil.Process, kept: int) -> Sample:
+    memory = process.memory_info()
+    resident, own = (round(size / 2**20, 1) for size in (memory.rss, memory.rss - memory.shared))
+    return Sample(resident, own, process.num_fds() - kept, kept, process.num_threads())
+
+
+def _kept(process: psutil.Process) -> int:
+    return sum(Path(file.path).suffix in {".log", ".index", ".timeindex"} for file in process.open_files())
 
 
 async def _lag(settings: Settings) -> tuple[int, int]:
@@ -178,13 +194,19 @@ def markdown(done: Soak) -> str:
     """Return a soak as Markdown."""
     grown = {(growth.process, growth.what): growth for growth in done.growths()}
     processes: Sequence[str] = sorted(done.moments[-1].processes)
+    settled = done.settled()
     rows = [
-        (name, *(f"{grown[name, what].mean:.0f}, {grown[name, what].per_hour:+.1f} an hour" for what in BOUNDS))
+        (
+            name,
+            f"{settled[0].processes[name].memory:.0f} → {settled[-1].processes[name].memory:.0f}",
+            *(f"{grown[name, what].mean:.0f}, {grown[name, what].per_hour:+.1f} an hour" for what in BOUNDS),
+            f"{settled[0].processes[name].kept} → {settled[-1].processes[name].kept}" if name == "kafka" else "",
+        )
         for name in processes
     ]
     growing = [f"{growth.process}: {growth.what}" for growth in grown.values() if growth.grows]
     minutes = done.moments[-1].at / 60
-    lags = [moment.lag for moment in done.settled()]
+    lags = [moment.lag for moment in settled]
     return "\n\n".join(
         [
             f"Measured {done.machine.sentence()}.",
@@ -194,7 +216,10 @@ def markdown(done: Soak) -> str:
                 f"{max(lags)} at most ({done.lag_per_hour():+.0f} an hour). Processes that were started anew: "
                 f"{', '.join(done.restarts) or 'none'}. Growing: {', '.join(growing) or 'nothing'}."
             ),
-            markdown_table(("process", "memory, MB", "file descriptors", "threads"), rows),
+            markdown_table(
+                ("process", "resident, MB", "of it its own", "file descriptors", "threads", "files of what is kept"),
+                rows,
+            ),
         ]
     )
 
@@ -208,7 +233,7 @@ def draw(done: Soak, picture: Path) -> None:
 
     figure, places = plt.subplots(2, 2, figsize=(11, 6), layout="constrained", sharex=True)
     minutes = [moment.at / 60 for moment in done.moments]
-    titles = {"memory": "Memory, MB", "descriptors": "File descriptors", "threads": "Threads"}
+    titles = {"own": "Memory of its own, MB", "descriptors": "File descriptors", "threads": "Threads"}
     for axes, (what, title) in zip(places.flat, titles.items(), strict=False):
         for name in sorted(done.moments[-1].processes):
             axes.plot(minutes, [getattr(moment.processes[name], what) for moment in done.moments], label=name, lw=1.2)
