@@ -216,10 +216,7 @@ def markdown(done: Soak) -> str:
                 f"{max(lags)} at most ({done.lag_per_hour():+.0f} an hour). Processes that were started anew: "
                 f"{', '.join(done.restarts) or 'none'}. Growing: {', '.join(growing) or 'nothing'}."
             ),
-            markdown_table(
-                ("process", "resident, MB", "of it its own", "file descriptors", "threads", "files of what is kept"),
-                rows,
-            ),
+            markdown_table(HEADINGS, rows),
         ]
     )
 
