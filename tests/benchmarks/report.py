@@ -143,7 +143,8 @@ def draw(results: Results, picture: Path) -> None:
         ages.hlines(250 if one.load <= 100 else 400, place - 0.45, place + 0.45, colors="#b91c1c", linestyles="dashed")
     ages.set_xticks(list(places), [f"{one.load} % load" for one in results.ages])
     ages.set_title("Age at the viewer, ms (dashed: the promise)", loc="left")
-    ages.legend(frameon=False)
+    # Beside the shortest bars.
+    ages.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 0.55))
     for axes in (speeds, ages):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(picture, dpi=120)
