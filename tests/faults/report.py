@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tests.support.machine import this_machine, write_between
 
+_PROPER = {"api": "API", "valkey": "Valkey"}
 HEADING = ("what is done to it", "what was measured", "measured", "promised", "kept")
 
 
@@ -59,8 +60,9 @@ def sentence(test: str) -> str:
     >>> sentence("test_a_full_disk_stops_the_broker[250]")
     'A full disk stops the broker'
     """
-    words = test.partition("[")[0].removeprefix("test_").replace("_", " ")
-    return words[:1].upper() + words[1:]
+    words = test.partition("[")[0].removeprefix("test_").split("_")
+    text = " ".join(_PROPER.get(word, word) for word in words)
+    return text[:1].upper() + text[1:]
 
 
 def longest(rows: Sequence[Row]) -> list[Row]:
