@@ -1,6 +1,4 @@
 import asyncio
-import contextlib
-import io
 import itertools
 import os
 import re
@@ -8,14 +6,11 @@ import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from rich.console import Console
 
 from maskwatch import kafka as clients
-from maskwatch.command import Progress
 from maskwatch.errors import BrokerError, RecordingError, SettingsError
 from maskwatch.messages import Camera, CameraStatus, decode, read_frame_headers
 from maskwatch.recording.format import Recorded
@@ -23,12 +18,13 @@ from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from producers import claims
 from producers.publishing import StatePublisher
-from producers.replay import Outcome, replay, told
-from producers.replay_plan import Order, order
+from producers.replay import Outcome, told
+from producers.replay_plan import order
 from producers.sending import Counts
 from producers.wishes import Wish, read_wish, write_wish
 from tests.support.command import maskwatch
 from tests.support.recordings import frame, written
+from tests.support.replaying import replayed, replaying
 from tests.support.stack import CreateTopics, Kafka
 from tests.support.topic import read_all
 from tests.support.waiting import eventually
@@ -60,44 +56,6 @@ def visit(tmp_path: Path) -> Path:
             for camera in ("door", "hall")
         ],
     )
-
-
-class Replaying:
-    """A replay under way."""
-
-    def __init__(self, settings: Settings, asked: Order, *, terminal: bool = False) -> None:
-        self._file = io.StringIO()
-        self._progress = Progress("replaying", Console(file=self._file, force_terminal=terminal, width=200))
-        self.stop = asyncio.Event()
-        self.task: asyncio.Task[Outcome] = asyncio.create_task(self._run(settings, asked))
-
-    @property
-    def text(self) -> str:
-        return self._file.getvalue()
-
-    async def _run(self, settings: Settings, asked: Order) -> Outcome:
-        with self._progress:
-            return await replay(settings, asked, self.stop, self._progress)
-
-    async def end(self) -> Outcome:
-        self.stop.set()
-        return await self.task
-
-
-@contextlib.asynccontextmanager
-async def replaying(settings: Settings, asked: Order, *, terminal: bool = False) -> AsyncIterator[Replaying]:
-    running = Replaying(settings, asked, terminal=terminal)
-    try:
-        yield running
-    finally:
-        running.stop.set()
-        await asyncio.gather(running.task, return_exceptions=True)
-
-
-async def replayed(settings: Settings, file: Path, **options: Any) -> Replaying:  # noqa: ANN401  # an order's options
-    running = Replaying(settings, order(file, options.pop("names", ()), **options))
-    await running.task
-    return running
 
 
 async def live(settings: Settings) -> list[tuple[str, str, Headers]]:
