@@ -22,7 +22,18 @@ log = structlog.get_logger(__name__)
 
 
 async def look_at(detector: Detector, records: Sequence[Record], shape: ShapeName) -> list[Detected | Refused]:
-    """Look at pictures in one batch; each gets its outcome, in order."""
+    """Look at the pictures of records in one batch.
+
+    Returns
+    -------
+    list
+        An outcome for each record, in their order; what is too large or cannot be read is refused.
+
+    Raises
+    ------
+    StuckError
+        If inference hangs.
+    """
     # What is larger than a record with a picture may be is not even opened.
     small = [record for record in records if len(record.value or b"") <= LARGEST_JPEG]
     outcomes = iter(await detector.detect([record.value or b"" for record in small], shape))
