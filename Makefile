@@ -17,8 +17,8 @@ TRAIN_UNPACKED_MB := 9000
 help: ## Print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(VENV)/.base ## Run everything on this machine (CAMERA=webcam:0 for your own camera)
-	@exec $(MASKWATCH) up $(foreach camera,$(CAMERA),--camera $(camera))
+up: $(VENV)/.base ## Run everything on this machine (CAMERA=webcam:0: your own camera; LAN=1: phones nearby)
+	@exec $(MASKWATCH) up $(if $(LAN),--lan) $(foreach camera,$(CAMERA),--camera $(camera))
 
 test: $(VENV)/.dev ## Lint, types, import rules and all tests with coverage (TRAIN=1 adds training's, 3 GB)
 	@$(if $(TRAIN),$(MAKE) --no-print-directory $(VENV)/.train,:)

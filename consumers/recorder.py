@@ -166,7 +166,7 @@ async def record(settings: Settings, asked: Order, stop: asyncio.Event, progress
     consumer = kafka.lone_consumer(settings, chosen)
     async with kafka.running(consumer, settings):
         try:
-            span = await _span(consumer, settings, chosen, asked.back_s)
+            span = await kafka.span(consumer, settings, chosen, asked.back_s)
             with RecordingWriter(asked.file, force=asked.force) as writer:
                 recording = _Recording(settings, asked, writer, progress)
                 watch = asyncio.create_task(recording.watch(consumer, chosen[0]))
@@ -179,12 +179,6 @@ async def record(settings: Settings, asked: Order, stop: asyncio.Event, progress
         except KafkaError as error:
             raise BrokerError(f"Kafka at {settings.bootstrap_servers} cannot be read: {error!r}") from error
     return Outcome(writer.contents, asked.file.stat().st_size, why)
-
-
-class _Span(NamedTuple):
-    starts: Mapping[TopicPartition, int]
-    ends: Mapping[TopicPartition, int]
-    """What the partitions held when the recording began."""
 
 
 class _Recording:
@@ -202,7 +196,7 @@ class _Recording:
         self._first_ms: int | None = None
         self._away = False
 
-    async def run(self, consumer: AIOKafkaConsumer, span: _Span, stop: asyncio.Event) -> str:
+    async def run(self, consumer: AIOKafkaConsumer, span: kafka.Span, stop: asyncio.Event) -> str:
         """Record, and say why it ended."""
         for partition, offset in span.starts.items():
             consumer.seek(partition, offset)
@@ -223,7 +217,7 @@ class _Recording:
             if not order and (stop.is_set() or not behind) and (why := self._ended(stopped=stop.is_set())):
                 return why
 
-    async def _read(self, consumer: AIOKafkaConsumer, span: _Span, order: TimeOrder) -> list[TopicPartition]:
+    async def _read(self, consumer: AIOKafkaConsumer, span: kafka.Span, order: TimeOrder) -> list[TopicPartition]:
         """Read what comes, and return which partitions hold more."""
         for partition, records in (await consumer.getmany(*order.empty(), timeout_ms=POLL_MS)).items():
             self._hear()
@@ -325,23 +319,6 @@ class _Recording:
             share = max(share, seconds / self._asked.duration_s)
             told.insert(0, f"{say_duration(seconds)} of {say_duration(self._asked.duration_s)}")
         self._progress.show(min(1.0, share), " · ".join([*told, *(["Kafka is away"] if self._away else [])]))
-
-
-async def _span(
-    consumer: AIOKafkaConsumer, settings: Settings, partitions: Sequence[TopicPartition], back_s: float
-) -> _Span:
-    try:
-        async with asyncio.timeout(settings.kafka.timeout_s * 2):
-            ends = await consumer.end_offsets(partitions)
-            if not back_s:
-                return _Span(ends, ends)
-            if math.isinf(back_s):
-                return _Span(await consumer.beginning_offsets(partitions), ends)
-            since = int((time.time() - back_s) * 1000)
-            found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
-    except TimeoutError as error:
-        raise BrokerError(f"Kafka at {settings.bootstrap_servers} did not say what its topics hold") from error
-    return _Span({p: at.offset if (at := found.get(p)) else ends[p] for p in partitions}, ends)
 
 
 async def _behind(

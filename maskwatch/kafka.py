@@ -7,10 +7,12 @@ its partition. Topic names are given without the prefix, which is put before the
 """
 
 import asyncio
+import math
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -189,6 +191,76 @@ def lone_consumer(settings: Settings, partitions: Sequence[TopicPartition]) -> A
     return consumer
 
 
+async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], settings: Settings) -> str:
+    """Commit offsets of the partitions that are still the consumer's.
+
+    Parameters
+    ----------
+    consumer
+        A member of a group, running.
+    offsets
+        Those behind the last record that is done.
+    settings
+        Name the time-out.
+
+    Returns
+    -------
+    str
+        Why they could not be committed, so that the records will come again; empty if they were.
+    """
+    mine = {partition: offset for partition, offset in offsets.items() if partition in consumer.assignment()}
+    if not mine:
+        return ""
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s):
+            await consumer.commit(mine)
+    except (KafkaError, TimeoutError) as error:
+        return repr(error)
+    return ""
+
+
+class Span(NamedTuple):
+    """What some partitions held at a moment: offsets to begin with, and those behind the last record."""
+
+    starts: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+
+
+async def span(
+    consumer: AIOKafkaConsumer, settings: Settings, partitions: Sequence[TopicPartition], back_s: float
+) -> Span:
+    """Tell what partitions hold from some time ago until now.
+
+    Parameters
+    ----------
+    consumer
+        Running.
+    settings
+        Name the cluster.
+    partitions
+        Which.
+    back_s
+        How far back to begin, in seconds: 0 for now, infinity for the oldest that is still there.
+
+    Raises
+    ------
+    BrokerError
+        If the broker does not answer in time.
+    """
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s * 2):
+            ends = await consumer.end_offsets(partitions)
+            if not back_s:
+                return Span(ends, ends)
+            if math.isinf(back_s):
+                return Span(await consumer.beginning_offsets(partitions), ends)
+            since = int((time.time() - back_s) * 1000)
+            found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
+    except TimeoutError as error:
+        raise BrokerError(f"Kafka at {settings.bootstrap_servers} did not say what its topics hold") from error
+    return Span({p: at.offset if (at := found.get(p)) else ends[p] for p in partitions}, ends)
+
+
 def subscribe(
     consumer: AIOKafkaConsumer,
     settings: Settings,
@@ -304,6 +376,33 @@ async def follow(
                     positions = [await consumer.position(partition) >= ends[partition] for partition in assigned]
                 if all(positions):
                     caught_up.set()
+
+
+async def held(settings: Settings, name: str, partitions: int) -> list[Record]:
+    """Return every record that a topic holds now; for topics that are small, such as compacted ones.
+
+    Raises
+    ------
+    BrokerError
+        If the cluster cannot be reached, or does not answer in time.
+    """
+    found: list[Record] = []
+    caught_up = asyncio.Event()
+
+    async def collect() -> None:
+        async for record in follow(settings, name, partitions, caught_up):
+            found.append(record)  # noqa: PERF401  # it never ends by itself
+
+    collecting, waiting = asyncio.create_task(collect()), asyncio.create_task(caught_up.wait())
+    try:
+        await asyncio.wait([collecting, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if collecting.done():
+            await collecting
+    finally:
+        for task in (collecting, waiting):
+            task.cancel()
+        await asyncio.gather(collecting, waiting, return_exceptions=True)
+    return found
 
 
 async def check(settings: Settings, timeout_s: float) -> None:

@@ -118,7 +118,7 @@ class Camera(msgspec.Struct, frozen=True):
 
     id: CameraId
     source: str
-    """``scene``, ``webcam:0``, or the path of a clip or of a folder of pictures."""
+    """``scene``, ``webcam:0``, an address such as ``rtsp://10.0.0.7/1``, or the path of a clip or of a folder."""
     name: str = ""
     rate: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0
     """Frames a second at most."""
@@ -138,6 +138,10 @@ class Camera(msgspec.Struct, frozen=True):
     """Scene: a Pascal VOC folder whose people appear in it; drawn people without one."""
     seed: int = 1
     """Scene: everything random in it follows from this."""
+    login: str = ""
+    """Network cameras: user and password, sealed (:mod:`maskwatch.sealing`); empty without."""
+    paused: bool = False
+    """Wished for, and not captured for now."""
 
 
 class CameraStatus(msgspec.Struct, frozen=True):
@@ -300,6 +304,31 @@ def read_frame_headers(headers: Headers) -> FrameInfo:
         raise MessageError(f"header {error.args[0]} is missing") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MessageError(f"headers do not describe a frame: {error}") from error
+
+
+def upload_headers(
+    identity: str, uploaded: datetime, width: int, height: int, body_hash: str
+) -> list[tuple[str, bytes]]:
+    """Write what is known of an upload as CloudEvents headers; the record's value is the JPEG alone.
+
+    Parameters
+    ----------
+    identity
+        The upload's id.
+    uploaded
+        When it came.
+    width, height
+        Of the JPEG, in pixels.
+    body_hash
+        SHA-256 of what was sent, as hex digits: the same key with another body is told apart by it.
+    """
+    return [
+        *_event_headers("maskwatch.upload.v1", "/uploads", identity, uploaded),
+        ("content-type", JPEG.encode()),
+        ("ce_width", str(width).encode()),
+        ("ce_height", str(height).encode()),
+        ("ce_bodyhash", body_hash.encode()),
+    ]
 
 
 def _event_headers(kind: str, source: str, identity: str, time: datetime) -> list[tuple[str, bytes]]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from maskwatch.errors import SettingsError, did_you_mean
@@ -83,8 +83,22 @@ class ApiSettings(_Group):
     host: str = Field("127.0.0.1", description="address to listen on; beyond loopback a token is needed")
     port: int = Field(8000, ge=1, le=65535, description="port to listen on")
     token: SecretStr = Field(SecretStr(""), description="bearer token; needed beyond loopback")
+    cert_file: Path | None = Field(None, description="certificate to serve HTTPS with; plain HTTP without")
+    key_file: Path | None = Field(None, description="private key of api.cert_file")
     origins: tuple[str, ...] = Field((), description="further origins whose pages may open the live socket")
     source_url: str = Field("", description="where this installation's source is; empty offers it for download itself")
+    max_upload_bytes: int = Field(20_000_000, ge=1000, description="bytes of one uploaded file at most")
+    max_batch_bytes: int = Field(100_000_000, ge=1000, description="bytes of one batch of files at most")
+    max_batch_files: int = Field(100, ge=1, le=1000, description="files of one batch at most, those of an archive too")
+    max_video_s: float = Field(60, gt=0, description="seconds of an uploaded video at most")
+    video_rate: float = Field(1, gt=0, le=30, description="pictures of each second of an uploaded video")
+    max_pending_bytes: int = Field(
+        150_000_000, ge=1000, description="bytes of uploads in hand at a time; one more is asked to come back"
+    )
+    body_timeout_s: float = Field(30, gt=0, description="longest time for an upload to arrive, in seconds")
+    answer_timeout_s: float = Field(10, gt=0, description="an upload is answered by then, or told where to look")
+    max_broadcasts: int = Field(20, ge=1, description="pages that send their own camera at a time")
+    max_listeners: int = Field(100, ge=1, description="streams of detections at a time")
     max_viewers: int = Field(300, ge=1, description="live sockets at a time; one more is asked to come back later")
 
     @model_validator(mode="after")
@@ -98,6 +112,12 @@ class CaptureSettings(_Group):
     """Cameras."""
 
     file: Path | None = Field(None, description="cameras.toml to read into cameras.v1 at the start")
+    key: SecretStr = Field(
+        SecretStr(""), description="Fernet key that seals cameras' passwords; empty: one is kept beside the data"
+    )
+    allowed_networks: tuple[IPvAnyNetwork, ...] = Field(
+        (), description="networks such as 127.0.0.0/8 that cameras of cameras.v1 may name though they are not cameras'"
+    )
 
 
 class DetectorSettings(_Group):
@@ -145,6 +165,24 @@ class LiveSettings(_Group):
     )
 
 
+class ArchiveSettings(_Group):
+    """Answers to uploads, kept for longer than a topic keeps them."""
+
+    url: str = Field("", description="file:///… or s3://…, whatever fsspec reaches; empty: archive/ beside the data")
+    days: int = Field(90, ge=1, le=36_500, description="days that are kept")
+    flush_s: float = Field(60, gt=0, description="longest time that an answer waits for its file")
+    flush_records: int = Field(5000, ge=1, description="answers of one file at most")
+
+
+class MqttSettings(_Group):
+    """The mirror over MQTT, for those who have no Kafka client."""
+
+    url: SecretStr = Field(
+        SecretStr(""), description="mqtt://user:password@host:1883 (mqtts:// with TLS); empty mirrors nothing"
+    )
+    topic: str = Field("maskwatch", pattern=r"^[^#+]+$", description="what every MQTT topic begins with")
+
+
 class MetricsSettings(_Group):
     """Prometheus."""
 
@@ -174,6 +212,8 @@ class Settings(BaseSettings):
     capture: CaptureSettings = CaptureSettings()
     detector: DetectorSettings = DetectorSettings()
     live: LiveSettings = LiveSettings()
+    archive: ArchiveSettings = ArchiveSettings()
+    mqtt: MqttSettings = MqttSettings()
     metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
 

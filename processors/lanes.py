@@ -1,12 +1,10 @@
 """What both lanes of the detector do: look at pictures, refuse what cannot be read, commit what is done."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from maskwatch import kafka
 from maskwatch.inference import Detected, Detector, Refused
@@ -78,11 +76,5 @@ def behind(records: Iterable[Record]) -> dict[TopicPartition, int]:
 
 async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], settings: Settings) -> None:
     """Commit what is still ours; a refusal is logged: the records will come again."""
-    mine = {partition: offset for partition, offset in offsets.items() if partition in consumer.assignment()}
-    if not mine:
-        return
-    try:
-        async with asyncio.timeout(settings.kafka.timeout_s):
-            await consumer.commit(mine)
-    except (KafkaError, TimeoutError) as error:
-        log.warning("offsets not committed", error=repr(error))
+    if why := await kafka.commit(consumer, offsets, settings):
+        log.warning("offsets not committed", error=why)

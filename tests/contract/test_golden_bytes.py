@@ -53,7 +53,7 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
         Camera("door-2", "webcam:0", "Back door"),
         (
             b'{"id":"door-2","source":"webcam:0","name":"Back door","rate":10.0,"longest_side":1280,"quality":80,'
-            b'"zones":[],"record_rate":1.0,"loop":true,"pace":"real-time","cast":null,"seed":1}'
+            b'"zones":[],"record_rate":1.0,"loop":true,"pace":"real-time","cast":null,"seed":1,"login":"","paused":false}'
         ),
     ),
     (
@@ -89,6 +89,23 @@ HEADERS = [
     ("ce_height", b"720"),
     ("ce_truth", b'[{"label":"with_mask","box":[0.1,0.2,0.3,0.4]}]'),
 ]
+
+
+EARLIER: list[tuple[msgspec.Struct, bytes]] = [
+    (
+        Camera("door-2", "webcam:0", "Back door"),
+        (
+            b'{"id":"door-2","source":"webcam:0","name":"Back door","rate":10.0,"longest_side":1280,"quality":80,'
+            b'"zones":[],"record_rate":1.0,"loop":true,"pace":"real-time","cast":null,"seed":1}'
+        ),
+    ),
+]
+"""What earlier versions wrote."""
+
+
+@pytest.mark.parametrize(("message", "golden"), EARLIER)
+def test_what_was_written_before_a_field_was_added_is_read(message: msgspec.Struct, golden: bytes) -> None:
+    assert msgspec.json.decode(golden, type=type(message)) == message
 
 
 @pytest.mark.parametrize(("message", "golden"), GOLDEN, ids=[type(message).__name__ for message, _ in GOLDEN])

@@ -42,17 +42,5 @@ async def read_until(settings: Settings, name: Name, enough: Callable[[list[Reco
 
 async def read_all(settings: Settings, name: Name) -> list[Record]:
     """Read what a topic holds now."""
-    caught_up = asyncio.Event()
-    records: list[Record] = []
-
-    async def collect() -> None:
-        async for record in kafka.follow(settings, name, partition_count(name), caught_up):
-            records.append(record)  # noqa: PERF401  # an endless stream, ended from outside
-
-    reading = asyncio.create_task(collect())
-    try:
-        await asyncio.wait_for(caught_up.wait(), PATIENCE_S)
-    finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-    return records
+    async with asyncio.timeout(PATIENCE_S):
+        return await kafka.held(settings, name, partition_count(name))
