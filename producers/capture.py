@@ -6,10 +6,12 @@ new wish starts a camera, a changed one starts it anew, one taken back ends it.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from maskwatch.worker import Stage, notify_ready
 from producers.cadence import Wait
+from producers.logins import Logins, sealed
 from producers.opening import open_source
 from producers.publishing import FramePublisher, StatePublisher
 from producers.shooting import Shooting, shoot
@@ -32,6 +35,11 @@ from producers.wishes import DEMO, Wish, from_source, read_file, read_wish, want
 READY_TIMEOUT_S = 5.0
 LAST_WORDS_S = 2.0
 MOST_ENCODERS = 4
+PAUSED = "paused"
+TRYING = "being tried again"
+HANGS_S = 3.0
+"""An opening that takes longer is begun anew when somebody wants the camera to be tried."""
+
 _NAMED_WHEN_READY = 3
 
 log = structlog.get_logger(__name__)
@@ -39,19 +47,31 @@ log = structlog.get_logger(__name__)
 Open = Callable[[Camera, Callable[[], SceneKnobs], Wait], Source]
 
 
-def stage(source: str | None, options: Mapping[str, Any], file: Path | None, *, or_demo: bool = False) -> Stage:
+def stage(  # noqa: PLR0913  # the command's options
+    settings: Settings,
+    source: str | None,
+    options: Mapping[str, Any],
+    file: Path | None,
+    *,
+    or_demo: bool = False,
+    and_wished: bool = False,
+) -> Stage:
     """Make the stage that captures.
 
     Parameters
     ----------
+    settings
+        Name the key that seals passwords.
     source
-        What to capture: ``scene``, ``webcam:0``, or the path of a clip or folder.
+        What to capture: ``scene``, ``webcam:0``, an address, or the path of a clip or folder.
     options
         Fields of :class:`maskwatch.messages.Camera` for that source.
     file
         A ``cameras.toml`` with many, in place of a source; `capture.file` of the settings without either.
     or_demo
         Publish the demo scene, as camera «demo», if no camera is wished for.
+    and_wished
+        Beside one's own, capture what others wish for, and do not end with one's own.
 
     Raises
     ------
@@ -63,22 +83,30 @@ def stage(source: str | None, options: Mapping[str, Any], file: Path | None, *, 
     if source is None and options:
         given = ", ".join(sorted(options))
         raise SettingsError(f"{given}: belongs to a SOURCE; for many cameras write it into cameras.toml (--file)")
-    named = [from_source(source, options, Path.cwd())] if source is not None else read_file(file) if file else []
+    seal = partial(sealed, settings)
+    file = file or settings.capture.file
+    own = (
+        [from_source(source, options, Path.cwd(), seal)]
+        if source is not None
+        else read_file(file, seal)
+        if file
+        else []
+    )
 
     async def capture(settings: Settings, stop: asyncio.Event) -> None:
-        own = named or (read_file(settings.capture.file) if settings.capture.file else [])
-        await capture_cameras(own, settings, stop, or_demo=or_demo)
+        await capture_cameras(own, settings, stop, or_demo=or_demo, and_wished=and_wished)
 
     return capture
 
 
-async def capture_cameras(
+async def capture_cameras(  # noqa: PLR0913  # what is captured, and how it ends
     own: Sequence[Camera],
     settings: Settings,
     stop: asyncio.Event,
     *,
     or_demo: bool = False,
-    opening: Open = open_source,
+    and_wished: bool = False,
+    opening: Open | None = None,
 ) -> None:
     """Capture cameras until told to stop, or until the last of one's own has ended.
 
@@ -92,8 +120,10 @@ async def capture_cameras(
         Set when it is time to end.
     or_demo
         Wish for the demo scene if nothing else is wished for.
+    and_wished
+        Capture what others wish for too.
     opening
-        Opens a source.
+        Opens a source, if not :func:`producers.opening.open_source` does.
 
     Raises
     ------
@@ -101,6 +131,8 @@ async def capture_cameras(
         If Kafka cannot be reached at the start. Later outages cost frames and nothing else.
     """
     process = secrets.token_hex(4)
+    logins = Logins(settings, [camera.id for camera in own])
+    opening = opening or partial(open_source, network=logins.open)
     async with (
         kafka.running(kafka.durable_producer(settings), settings) as durable,
         kafka.running(kafka.live_producer(settings), settings) as live,
@@ -109,7 +141,7 @@ async def capture_cameras(
         for camera in own:
             await states.wish(camera)
         capture = _Capture(settings, process, states, FramePublisher(live, settings), opening)
-        await capture.run(stop, ends=bool(own), or_demo=or_demo and not own)
+        await capture.run(stop, ends=bool(own) and not and_wished, or_demo=or_demo and not own)
 
 
 class _Running(NamedTuple):
@@ -132,6 +164,10 @@ class _Capture:
         self._knobs: dict[str, SceneKnobs] = {}
         self._news: dict[str, str] = {}
         self._running: dict[str, _Running] = {}
+        self._retries: dict[str, asyncio.Event] = {}
+        self._opened: dict[str, float] = {}
+        """When the source of each camera was opened last, by the loop's clock."""
+        self._anew: set[str] = set()
         self._others = True
         self._changed = asyncio.Event()
         self._told = asyncio.Event()
@@ -142,6 +178,7 @@ class _Capture:
             self._statuses,
             self._encoder,
             self._tell,
+            wait=self._wait_for_retry,
         )
 
     async def run(self, stop: asyncio.Event, *, ends: bool, or_demo: bool) -> None:
@@ -161,7 +198,7 @@ class _Capture:
                     if task.done():
                         task.result()
                 if self._caught_up.is_set():
-                    if or_demo and not self._wanted():
+                    if or_demo and not self._ours():
                         await self._states.wish(DEMO)
                         or_demo = False
                     await self._reconcile()
@@ -181,25 +218,38 @@ class _Capture:
         task.add_done_callback(lambda _: self._changed.set())
         return task
 
-    def _wanted(self) -> dict[str, Camera]:
+    def _ours(self) -> dict[str, Camera]:
         return wanted(self._wishes, self._process, others=self._others)
+
+    def _wanted(self) -> dict[str, Camera]:
+        return {identity: camera for identity, camera in self._ours().items() if not camera.paused}
 
     async def _reconcile(self) -> None:
         goal = self._wanted()
         for running in self._running.values():
             if running.task.done():
                 running.task.result()
-        await self._end([identity for identity, (camera, _) in self._running.items() if goal.get(identity) != camera])
+        anew = self._anew & self._running.keys()
+        self._anew.clear()
+        await self._end([i for i, (camera, _) in self._running.items() if goal.get(i) != camera or i in anew])
+        for identity in anew & goal.keys():
+            self._statuses.offline(identity, TRYING, expected=True)
+        for identity in self._ours().keys() - goal.keys():
+            self._statuses.offline(identity, PAUSED, expected=True)
         for identity, camera in goal.items():
             if identity not in self._running:
                 log.info("camera starts", camera=identity, source=camera.source, rate=camera.rate)
+                self._opened[identity] = asyncio.get_running_loop().time()
                 self._running[identity] = _Running(camera, self._begin(shoot(camera, self._tools)))
 
     async def _end(self, identities: Sequence[str]) -> None:
         tasks = [self._running.pop(identity).task for identity in identities]
         for task in tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for identity in identities:
+            self._opened.pop(identity, None)
+        for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
 
@@ -212,9 +262,36 @@ class _Capture:
                 continue
             if wish is None:
                 self._wishes.pop(identity, None)
+            elif self._wishes.get(identity) == wish:
+                # To wish again for what is wished for already means: now.
+                self._try_now(identity)
             else:
                 self._wishes[identity] = wish
             self._changed.set()
+
+    def _try_now(self, camera: str) -> None:
+        if camera in self._retries:
+            self._retries[camera].set()
+        elif camera in self._opened and not self._statuses.is_online(camera):
+            # An opening that hangs would take its time-out; one that was just begun is given a moment.
+            opened = self._opened[camera]
+            loop = asyncio.get_running_loop()
+            loop.call_at(opened + HANGS_S, self._open_anew, camera, opened)
+
+    def _open_anew(self, camera: str, opened: float) -> None:
+        if self._opened.get(camera) == opened and camera not in self._retries and not self._statuses.is_online(camera):
+            self._anew.add(camera)
+            self._changed.set()
+
+    async def _wait_for_retry(self, camera: str, seconds: float) -> None:
+        now = self._retries[camera] = asyncio.Event()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await now.wait()
+        finally:
+            del self._retries[camera]
+            self._opened[camera] = asyncio.get_running_loop().time()
 
     async def _follow_knobs(self) -> None:
         async for record in kafka.follow(self._settings, Name.SCENE, 1):

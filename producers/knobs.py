@@ -1,6 +1,5 @@
 """Turn the knobs of the demo scene while it runs, through ``scene.v1``: what the topic says last is how they stand."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +11,7 @@ from maskwatch import kafka
 from maskwatch.errors import MessageError, SettingsError, did_you_mean
 from maskwatch.messages import SceneKnobs, decode, encode, is_camera_id
 from maskwatch.settings import Settings
-from maskwatch.topics import Name
+from maskwatch.topics import Name, partition_count
 
 log = structlog.get_logger(__name__)
 
@@ -88,23 +87,8 @@ async def read(settings: Settings, camera_id: str) -> SceneKnobs:
     BrokerError
         If Kafka cannot be reached or does not answer in time.
     """
-    latest: dict[bytes | None, bytes | None] = {}
-    caught_up = asyncio.Event()
-
-    async def collect() -> None:
-        async for record in kafka.follow(settings, Name.SCENE, 1, caught_up):
-            latest[record.key] = record.value
-
-    collecting = asyncio.create_task(collect())
-    waiting = asyncio.create_task(caught_up.wait())
-    try:
-        await asyncio.wait([collecting, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if collecting.done():
-            await collecting
-    finally:
-        for task in (collecting, waiting):
-            task.cancel()
-        await asyncio.gather(collecting, waiting, return_exceptions=True)
+    held = await kafka.held(settings, Name.SCENE, partition_count(Name.SCENE))
+    latest = {record.key: record.value for record in held}
     value = latest.get(camera_id.encode())
     try:
         return decode(value, SceneKnobs) if value else SceneKnobs()

@@ -1,4 +1,4 @@
-"""From a camera that is wished for to a source that gives pictures: scene, webcam, clip or folder."""
+"""From a camera that is wished for to a source that gives pictures: scene, webcam, network camera, clip or folder."""
 
 import re
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Protocol
 
 from maskwatch.errors import SourceError
 from maskwatch.messages import Camera, SceneKnobs
+from producers.addresses import Credentials, Network, is_address, separate
 from producers.cadence import Paced, Wait
 from producers.camera import Webcam
 from producers.clip import Clip, Folder
@@ -15,7 +16,6 @@ from producers.source import Shot, Source
 
 SCENE = "scene"
 _WEBCAM = re.compile(r"webcam:(\d{1,3})")
-_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
 
 
 class Turnable(Source, Protocol):
@@ -72,21 +72,51 @@ def is_path(source: str) -> bool:
     Raises
     ------
     SourceError
-        If it is an address or a malformed webcam. What is quoted of an address holds no password.
+        If it is an address that is not read, or a malformed webcam. What is quoted of an address holds no password.
     """
     if source == SCENE or webcam_index(source) is not None:
         return False
-    if address := _ADDRESS.match(source):
-        raise SourceError(f"{address[1]}:// cameras cannot be read yet; a source is {KINDS}")
+    if is_address(source):
+        separate(source)
+        return False
     if not source or source.startswith("webcam"):
         raise SourceError(f"source «{source}» is not known; a source is {KINDS}")
     return True
 
 
-KINDS = "scene, webcam:0 (or another number), or the path of a clip or of a folder of pictures"
+KINDS = "scene, webcam:0 (or another number), rtsp://…, http://…, or the path of a clip or of a folder of pictures"
 
 
-def open_source(camera: Camera, knobs: Callable[[], SceneKnobs], wait: Wait) -> Source:
+def open_network(
+    camera: Camera,
+    wait: Wait,
+    credentials: Credentials | None = None,
+    allowed: tuple[Network, ...] | None = None,
+) -> Source:
+    """Open a network camera; what is wrong with it is said by the first picture.
+
+    Parameters
+    ----------
+    camera, wait
+        As for :func:`open_source`.
+    credentials
+        If it asks for them.
+    allowed
+        Networks that it may lead to though they are not cameras'; None: it may lead anywhere.
+    """
+    # FFmpeg is heavy; a webcam does without.
+    opened: Source = import_module("producers.network").NetworkCamera(
+        camera.source, credentials, rate=camera.rate, longest_side=camera.longest_side, wait=wait, allowed=allowed
+    )
+    return opened
+
+
+def open_source(
+    camera: Camera,
+    knobs: Callable[[], SceneKnobs],
+    wait: Wait,
+    network: Callable[[Camera, Wait], Source] = open_network,
+) -> Source:
     """Open what a camera is to show; may take seconds.
 
     Parameters
@@ -97,6 +127,8 @@ def open_source(camera: Camera, knobs: Callable[[], SceneKnobs], wait: Wait) -> 
         How the knobs of this camera's scene stand by now.
     wait
         Waits for some seconds; True when the source is to stop.
+    network
+        Opens network cameras.
 
     Raises
     ------
@@ -111,7 +143,8 @@ def open_source(camera: Camera, knobs: Callable[[], SceneKnobs], wait: Wait) -> 
         return Paced(Turned(scene, knobs), camera.rate, wait=wait)
     if (index := webcam_index(camera.source)) is not None:
         return Webcam(index, rate=camera.rate, longest_side=camera.longest_side)
-    is_path(camera.source)
+    if not is_path(camera.source):
+        return network(camera, wait)
     path = Path(camera.source)
     if path.is_dir():
         folder = Folder(path, loop=camera.loop)

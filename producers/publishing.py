@@ -77,22 +77,25 @@ class StatePublisher:
         Names the cluster and the prefix.
     process
         The name of this process.
+    for_all
+        Wishes are for whoever follows the topic, not for this process alone.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, settings: Settings, process: str) -> None:
+    def __init__(self, producer: AIOKafkaProducer, settings: Settings, process: str, *, for_all: bool = False) -> None:
         self._producer = producer
         self._settings = settings
         self._process = process
+        self._capturer = None if for_all else process
 
     async def wish(self, camera: Camera) -> None:
-        """Publish a wish that this process alone is to fulfil.
+        """Publish a wish.
 
         Raises
         ------
         BrokerError
             If it was not acknowledged in time.
         """
-        value, headers = write_wish(Wish(camera, self._process), f"/capture/{self._process}", datetime.now(UTC))
+        value, headers = write_wish(Wish(camera, self._capturer), f"/capture/{self._process}", datetime.now(UTC))
         await kafka.send(self._producer, self._settings, Name.CAMERAS, key=camera.id, value=value, headers=headers)
 
     async def take_back(self, camera: str) -> None:

@@ -5,7 +5,7 @@ each other in the slot meanwhile, and the first frame after the outage is a new 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import NamedTuple, Protocol
 
@@ -35,6 +35,10 @@ class Publisher(Protocol):
         """Publish a frame, and a copy for the recording; False if the frame was not acknowledged in time."""
 
 
+async def _sleep(_camera: str, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
 class Shooting(NamedTuple):
     """What every camera of this process is captured with."""
 
@@ -51,6 +55,8 @@ class Shooting(NamedTuple):
     let_go_s: float = LET_GO_S
     """How long a source may take to end."""
     retry_delay: Callable[[int], float] = retry_delay
+    wait: Callable[[str, float], Awaitable[None]] = _sleep
+    """Waits until a camera, by its id, may be opened again: for some seconds, or until somebody wants it at once."""
 
 
 async def shoot(camera: Camera, tools: Shooting) -> None:
@@ -72,7 +78,7 @@ async def shoot(camera: Camera, tools: Shooting) -> None:
                 await reader.stop(tools.let_go_s)
             tools.tell(camera.id, f"gives no frames: {reason}")
             tools.statuses.offline(camera.id, reason)
-            await asyncio.sleep(tools.retry_delay(failures))
+            await tools.wait(camera.id, tools.retry_delay(failures))
     except asyncio.CancelledError:
         tools.statuses.offline(camera.id, STOPPED, expected=True)
         raise

@@ -48,6 +48,11 @@ class Statuses:
         """Note that a camera gives no frames, and why, in words for people; `expected` if somebody wanted it so."""
         self._set(camera, "offline", reason, expected=expected)
 
+    def is_online(self, camera: str) -> bool:
+        """Tell whether a camera gave a frame last time."""
+        known = self._known.get(camera)
+        return known is not None and known.state == "online"
+
     async def run(self) -> None:
         """Publish changes until cancelled."""
         while True:

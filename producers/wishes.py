@@ -10,15 +10,17 @@ import os
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
 from maskwatch.errors import MessageError, SettingsError, SourceError, did_you_mean
 from maskwatch.messages import Box, Camera, decode, encode, is_camera_id
+from producers.addresses import is_address, separate
 from producers.opening import SCENE, is_path
 
 DEMO = Camera(id="demo", source=SCENE, name="Demo scene")
@@ -33,17 +35,35 @@ class Wish(NamedTuple):
     capturer: str | None = None
 
 
-def from_source(source: str, options: Mapping[str, Any], base: Path) -> Camera:
+def unsealed(source: str) -> tuple[str, str]:
+    """Take an address without a user; refuse one with.
+
+    Raises
+    ------
+    SettingsError
+        If there is a user or a password in it.
+    """
+    address, credentials = separate(source)
+    if credentials is not None:
+        raise SettingsError(f"{address}: nothing is there to seal its password with")
+    return address, ""
+
+
+def from_source(
+    source: str, options: Mapping[str, Any], base: Path, seal: Callable[[str], tuple[str, str]] = unsealed
+) -> Camera:
     """Make the wish for a source.
 
     Parameters
     ----------
     source
-        ``scene``, ``webcam:0``, or a path.
+        ``scene``, ``webcam:0``, an address, or a path.
     options
         Further fields of :class:`maskwatch.messages.Camera`; without `id` one is made from the source.
     base
         What relative paths start from.
+    seal
+        Takes user and password out of an address: gives the rest, and these sealed (:func:`producers.logins.sealed`).
 
     Raises
     ------
@@ -52,10 +72,11 @@ def from_source(source: str, options: Mapping[str, Any], base: Path) -> Camera:
     """
     try:
         path = is_path(source)
+        resolved, login = seal(source) if is_address(source) else (source, "")
     except SourceError as error:
         raise SettingsError(str(error)) from error
-    resolved = str(_resolved(source, base)) if path else source
-    fields: dict[str, Any] = {"id": camera_id(resolved), **options, "source": resolved}
+    resolved = str(_resolved(source, base)) if path else resolved
+    fields: dict[str, Any] = {"id": camera_id(resolved), "login": login, **options, "source": resolved}
     if isinstance(cast := fields.get("cast"), str):
         fields["cast"] = str(_resolved(cast, base))
     if not isinstance(fields["id"], str) or not is_camera_id(fields["id"]):
@@ -85,18 +106,23 @@ def camera_id(source: str) -> str:
     --------
     >>> camera_id("webcam:0"), camera_id("scene"), camera_id("clips/Front Door (2).mp4")
     ('webcam-0', 'demo', 'front-door-2')
+    >>> camera_id("rtsp://10.0.0.7:554/Streaming/Channels/101")
+    '10-0-0-7-streaming-channels-101'
     """
     if source == SCENE:
         return DEMO.id
     text = source
-    if is_path(source):
+    if is_address(source):
+        parts = urlsplit(source)
+        text = f"{parts.hostname} {parts.path}"
+    elif is_path(source):
         path = _resolved(source, Path.cwd())
         text = path.name if path.is_dir() else path.stem
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_ID].strip("-") or "camera"
 
 
-def read_file(file: Path) -> list[Camera]:
+def read_file(file: Path, seal: Callable[[str], tuple[str, str]] = unsealed) -> list[Camera]:
     """Read ``cameras.toml``: one ``[[camera]]`` table for each, with the fields of a camera.
 
     Relative paths start from the file's folder.
@@ -118,7 +144,9 @@ def read_file(file: Path) -> list[Camera]:
         raise SettingsError(f"{file}: each camera begins with the line [[camera]], in two pairs of brackets")
     if not tables:
         raise SettingsError(f"{file} names no camera; each begins with the line [[camera]]")
-    cameras = [_from_table(fields, f"{file}, camera {number}", file) for number, fields in enumerate(tables, start=1)]
+    cameras = [
+        _from_table(fields, f"{file}, camera {number}", file, seal) for number, fields in enumerate(tables, start=1)
+    ]
     _refuse_doubles(cameras, file)
     return cameras
 
@@ -158,7 +186,7 @@ def read_wish(key: bytes | None, value: bytes | None, headers: Sequence[tuple[st
 
 
 def wanted(wishes: Mapping[str, Wish], process: str, *, others: bool) -> dict[str, Camera]:
-    """Choose the cameras that a process is to capture.
+    """Choose the cameras that a process is to look after, those that are paused too.
 
     Parameters
     ----------
@@ -180,13 +208,13 @@ def _resolved(path: str, base: Path) -> Path:
     return (base / os.path.expanduser(path)).resolve()  # noqa: PTH111  # pathlib raises where there is no such user
 
 
-def _from_table(fields: dict[str, Any], where: str, file: Path) -> Camera:
+def _from_table(fields: dict[str, Any], where: str, file: Path, seal: Callable[[str], tuple[str, str]]) -> Camera:
     _refuse_unknown(fields, Camera.__struct_fields__, where)
     source = fields.get("source")
     if not isinstance(source, str):
         raise SettingsError(f'{where}: source is missing, such as source = "webcam:0"')
     try:
-        return from_source(source, fields, file.resolve().parent)
+        return from_source(source, fields, file.resolve().parent, seal)
     except SettingsError as error:
         raise SettingsError(f"{where}: {error}") from error
 

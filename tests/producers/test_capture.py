@@ -101,7 +101,7 @@ async def wish(settings: Settings, camera: Camera, *, value: bytes | None = b"")
 
 
 async def test_a_clip_goes_to_both_topics_and_then_the_stage_ends(topics: Settings, clip: Path) -> None:
-    capture = stage(str(clip), {"loop": False, "pace": "fast", "rate": 25.0, "record_rate": 2.0}, None)
+    capture = stage(topics, str(clip), {"loop": False, "pace": "fast", "rate": 25.0, "record_rate": 2.0}, None)
     await capture(topics, asyncio.Event())
     live = await frames(topics)
     assert [info.sequence for info, _ in live] == list(range(20))
@@ -304,16 +304,16 @@ def test_what_is_asked_for_must_fit_together(tmp_path: Path) -> None:
     file = tmp_path / "cameras.toml"
     file.write_text('[[camera]]\nsource = "scene"\n')
     with pytest.raises(SettingsError, match="give a SOURCE or --file, not both"):
-        stage("scene", {}, file)
+        stage(Settings(), "scene", {}, file)
     with pytest.raises(SettingsError, match="id, rate: belongs to a SOURCE"):
-        stage(None, {"rate": 3.0, "id": "a"}, None)
+        stage(Settings(), None, {"rate": 3.0, "id": "a"}, None)
 
 
 async def test_the_file_of_the_settings_is_read_at_the_start(topics: Settings, clip: Path, tmp_path: Path) -> None:
     file = tmp_path / "cameras.toml"
     file.write_text(f'[[camera]]\nid = "a"\nsource = "{clip.name}"\nloop = false\npace = "fast"\n')
     settings = topics.model_copy(update={"capture": topics.capture.model_copy(update={"file": file})})
-    await stage(None, {}, None)(settings, asyncio.Event())
+    await stage(settings, None, {}, None)(settings, asyncio.Event())
     assert {info.camera for info, _ in await frames(topics)} == {"a"}
 
 

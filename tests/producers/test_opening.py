@@ -67,9 +67,9 @@ def test_what_is_no_source_is_refused(source: str) -> None:
         opened(source)
 
 
-def test_an_address_is_refused_and_its_password_is_not_repeated() -> None:
-    with pytest.raises(SourceError, match="rtsp:// cameras cannot be read yet") as caught:
-        is_path("rtsp://admin:secret@door.example/1")
+def test_an_address_of_another_kind_is_refused_and_its_password_is_not_repeated() -> None:
+    with pytest.raises(SourceError, match="ftp:// is not read; cameras are rtsp://") as caught:
+        is_path("ftp://admin:secret@door.example/1")
     assert "secret" not in str(caught.value)
 
 

@@ -60,7 +60,8 @@ def test_a_name_is_made_of_what_an_id_may_hold(tmp_path: Path) -> None:
         ("scene", {"zones": [[0, 0, 100, 100]]}, "zone"),
         ("door.mp4", {}, r"camera «door»: there is no clip or folder at .*door\.mp4"),
         ("~nobody-of-this-name/a.mp4", {}, "there is no clip or folder"),
-        ("rtsp://u:p@h/", {}, "rtsp:// cameras cannot be read yet"),
+        ("ftp://u:p@h/", {}, "ftp:// is not read"),
+        ("rtsp://u:p@h/", {}, "nothing is there to seal its password with"),
         ("webcam:x", {}, "source «webcam:x» is not known"),
     ],
 )
