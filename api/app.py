@@ -16,18 +16,29 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
+from api.bodies import Holding
+from api.broadcasts import Broadcasts
+from api.broker import Broker
 from api.dependencies import Services, ValkeyPictures, readiness
+from api.ledger import Ledger
 from api.roster import FEEDS, RosterFeed
-from api.routers import cameras, health, live, pages, session
+from api.routers import broadcast, cameras, detections, health, live, pages, predict, session, topics
 from api.schemas import Problem
+from api.stream import DetectionStream
+from api.upload_index import ValkeyIndex
+from api.uploads import Uploads
 from api.viewers import Hub
 from maskwatch import __version__, worker
 from maskwatch.errors import StackError
+from maskwatch.messages import LARGEST_JPEG
 from maskwatch.settings import ApiSettings, Settings
 
 STOP_TIMEOUT_S = 5
-LARGEST_MESSAGE = 1024
-"""Bytes of one message from a viewer: it says «ack» and nothing else."""
+KEEP_ALIVE_S = 75
+"""Longer than proxies and clients keep idle connections (60 s): who closes first must not be who answers."""
+
+LARGEST_MESSAGE = LARGEST_JPEG + 1024
+"""Bytes of one message over a socket: a page that sends its own camera sends pictures."""
 
 DEAD_PEER_MS = 20_000
 _POLICY = {
@@ -91,9 +102,15 @@ class _Api(FastAPI):
         parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": "api.token"}}
         described["security"] = [{}, {"token": []}]
         invalid = problems.documented((problems.INVALID, "1 value(s) do not fit.", "/session"))[422]
+        malformed = problems.documented((problems.OTHER, "Bad request syntax or unsupported method", "/cameras"))[400]
         for calls in described["paths"].values():
             for call in calls.values():
-                if "422" in call["responses"]:
+                # What is no JSON at all is told before anything is looked at.
+                if "application/json" in call.get("requestBody", {}).get("content", {}):
+                    call["responses"].setdefault("400", malformed)
+                generated = call["responses"].get("422")
+                # Some calls say themselves what may not fit.
+                if generated is not None and problems.MEDIA_TYPE not in generated["content"]:
                     call["responses"]["422"] = invalid
         return described
 
@@ -110,7 +127,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.add_middleware(_Headers)
     problems.install(app)
-    for part in (health, cameras, session, live):
+    for part in (health, cameras, detections, predict, session, live, broadcast, topics):
         app.include_router(part.router)
     pages.install(app)
     return app
@@ -132,7 +149,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         If the address cannot be listened on.
     """
     feed = RosterFeed(settings)
-    async with aclosing(ValkeyPictures(settings)) as pictures:
+    async with (
+        aclosing(ValkeyPictures(settings)) as pictures,
+        aclosing(ValkeyIndex(settings)) as index,
+    ):
+        ledger = Ledger(settings, index)
+        broker = Broker(settings)
+        uploads = Uploads(settings, broker, index, ledger)
+        stream = DetectionStream(settings)
         with listening(settings.api) as listener:
             async with asyncio.TaskGroup() as tasks:
                 hub = Hub(
@@ -142,9 +166,22 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     fresh_s=settings.live.fresh_s,
                     why=feed.why_no_picture,
                 )
-                services = Services(settings, feed, hub, readiness(settings, feed, pictures))
-                background = [tasks.create_task(work) for work in (hub.run(), feed.watch(), *map(feed.follow, FEEDS))]
-                await run_server(create_app(services), listener, stop)
+                services = Services(
+                    settings,
+                    feed,
+                    hub,
+                    readiness(settings, feed, pictures, uploads),
+                    broker,
+                    uploads,
+                    Holding(settings.api.max_pending_bytes),
+                    stream,
+                    Broadcasts(settings, broker, feed.roster),
+                    asyncio.Lock(),
+                    asyncio.Lock(),
+                )
+                work = (hub.run(), feed.watch(), ledger.run(), broker.run(), stream.run(), *map(feed.follow, FEEDS))
+                background = [tasks.create_task(one) for one in work]
+                await run_server(create_app(services), listener, stop, settings.api)
                 await end(background)
 
 
@@ -172,7 +209,9 @@ class _Server(uvicorn.Server):
         worker.notify_ready("answering")
 
 
-async def run_server(app: FastAPI, listener: socket.socket, stop: asyncio.Event) -> None:
+async def run_server(
+    app: FastAPI, listener: socket.socket, stop: asyncio.Event, api: ApiSettings | None = None
+) -> None:
     """Run an app on a socket that listens, until told to stop.
 
     Parameters
@@ -183,6 +222,8 @@ async def run_server(app: FastAPI, listener: socket.socket, stop: asyncio.Event)
         Where; it is closed at the end.
     stop
         Ends it: open calls have a few seconds more.
+    api
+        Name the certificate; plain HTTP without.
     """
     server = _Server(
         uvicorn.Config(
@@ -194,7 +235,10 @@ async def run_server(app: FastAPI, listener: socket.socket, stop: asyncio.Event)
             access_log=False,
             log_config=None,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_TIMEOUT_S,
+            ssl_certfile=api.cert_file if api else None,
+            ssl_keyfile=api.key_file if api else None,
         )
     )
     serving = asyncio.create_task(server.serve([listener]))

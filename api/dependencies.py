@@ -19,8 +19,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from starlette.requests import HTTPConnection
 
+from api.bodies import Holding
+from api.broadcasts import Broadcasts
+from api.broker import Broker
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, ProblemError
 from api.roster import RosterFeed
+from api.stream import DetectionStream
+from api.uploads import Uploads
 from api.viewers import Hub, Patience
 from maskwatch import kafka
 from maskwatch.errors import StoreError
@@ -59,6 +64,15 @@ class Services(msgspec.Struct, frozen=True):
     cameras: RosterFeed
     hub: Hub
     checks: Mapping[str, ReadinessCheck]
+    broker: Broker
+    uploads: Uploads
+    holding: Holding
+    stream: DetectionStream
+    broadcasts: Broadcasts
+    testing: asyncio.Lock
+    """One camera is tried at a time."""
+    unpacking: asyncio.Lock
+    """One batch is unpacked at a time."""
     patience: Patience = Patience()
 
 
@@ -129,7 +143,9 @@ def _split(address: str) -> SplitResult:
         return urlsplit("")
 
 
-def readiness(settings: Settings, cameras: RosterFeed, pictures: "ValkeyPictures") -> dict[str, ReadinessCheck]:
+def readiness(
+    settings: Settings, cameras: RosterFeed, pictures: "ValkeyPictures", uploads: Uploads
+) -> dict[str, ReadinessCheck]:
     """Return what the server needs, by name, and how to see whether it is there."""
 
     async def kafka_is_there() -> str:
@@ -143,7 +159,15 @@ def readiness(settings: Settings, cameras: RosterFeed, pictures: "ValkeyPictures
     async def cameras_are_read() -> str:
         return cameras.missing
 
-    return {"kafka": kafka_is_there, "valkey": valkey_is_there, "cameras": cameras_are_read}
+    async def uploads_are_taken() -> str:
+        return uploads.missing
+
+    return {
+        "kafka": kafka_is_there,
+        "valkey": valkey_is_there,
+        "cameras": cameras_are_read,
+        "uploads": uploads_are_taken,
+    }
 
 
 class ValkeyPictures:

@@ -36,6 +36,27 @@ NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "Nothing is here", "Look at 
 UNKNOWN_CAMERA = Kind(
     "unknown-camera", HTTPStatus.NOT_FOUND, "No such camera", "GET /cameras lists every camera; ids are lower-case."
 )
+CAMERA_EXISTS = Kind(
+    "camera-exists", HTTPStatus.CONFLICT, "There is such a camera", "Change that one, or give the new one another id."
+)
+CAMERA_TAKEN = Kind(
+    "camera-taken",
+    HTTPStatus.CONFLICT,
+    "That camera belongs to a process",
+    "It was started with «maskwatch camera» or a replay: end that process, and it is gone.",
+)
+INVALID_CAMERA = Kind(
+    "invalid-camera",
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "That is no camera that can be captured",
+    "rtsp://, rtsps://, http:// and https:// addresses are read; the detail says what does not fit.",
+)
+CAMERA_SILENT = Kind(
+    "camera-silent",
+    HTTPStatus.BAD_GATEWAY,
+    "The camera gives no picture",
+    "The detail says why. Try the address with «ffplay» from the same network.",
+)
 UNAUTHORIZED = Kind(
     "unauthorized",
     HTTPStatus.UNAUTHORIZED,
@@ -58,6 +79,60 @@ UNKNOWN_HOST = Kind(
 INVALID = Kind(
     "invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request does not fit", "The member «errors» says what and where."
 )
+EMPTY = Kind(
+    "empty-upload", HTTPStatus.BAD_REQUEST, "Nothing was sent", "Send a JPEG, PNG or WebP as the body, or as «file»."
+)
+MALFORMED_BODY = Kind(
+    "malformed-body",
+    HTTPStatus.BAD_REQUEST,
+    "The body is not what its headers say",
+    "Let an HTTP library make the request: multipart/form-data with a field «file», or the picture alone.",
+)
+UNREADABLE = Kind(
+    "unreadable-picture",
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "That is no picture that can be read",
+    "JPEG, PNG and WebP are read, whole, within the pixels that detector.max_pixels allows.",
+)
+TOO_LARGE = Kind(
+    "too-large",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "That is more than is taken",
+    "The detail names the limit; scale the picture down, send less at once, or raise the setting.",
+)
+BAD_ARCHIVE = Kind(
+    "bad-archive",
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "That archive cannot be read",
+    "Pack pictures into a plain ZIP: not encrypted, not within another, files with the limits of single uploads.",
+)
+TOO_SLOW = Kind(
+    "too-slow", HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time", "Send it again; see api.body_timeout_s."
+)
+KEY_REUSED = Kind(
+    "key-reused",
+    HTTPStatus.CONFLICT,
+    "That Idempotency-Key belongs to something else",
+    "Make a new key for every new upload, and repeat one only with the same body.",
+)
+UNKNOWN_UPLOAD = Kind(
+    "unknown-upload",
+    HTTPStatus.NOT_FOUND,
+    "No such upload",
+    "Answers are kept for seven days; the id is that of the upload's answer.",
+)
+BUSY = Kind(
+    "busy",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "There is too much in hand",
+    "Send it again after the time in Retry-After; with an Idempotency-Key it is answered once.",
+)
+AWAY = Kind(
+    "away",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "Something that is needed is away",
+    "Send it again after the time in Retry-After; with an Idempotency-Key it is answered once.",
+)
 NOT_READY = Kind(
     "not-ready",
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -72,10 +147,24 @@ OTHER = Kind("other", HTTPStatus.BAD_REQUEST, "That cannot be done", "The title 
 KINDS = (
     NOT_FOUND,
     UNKNOWN_CAMERA,
+    CAMERA_EXISTS,
+    CAMERA_TAKEN,
+    INVALID_CAMERA,
+    CAMERA_SILENT,
     UNAUTHORIZED,
     FORBIDDEN_ORIGIN,
     UNKNOWN_HOST,
     INVALID,
+    EMPTY,
+    MALFORMED_BODY,
+    UNREADABLE,
+    TOO_LARGE,
+    BAD_ARCHIVE,
+    TOO_SLOW,
+    KEY_REUSED,
+    UNKNOWN_UPLOAD,
+    BUSY,
+    AWAY,
     NOT_READY,
     INTERNAL,
     OTHER,

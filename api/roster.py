@@ -5,18 +5,20 @@ latest record of each camera. The table itself is pure; following the topics is 
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from api.schemas import CameraState
 from maskwatch import kafka, metrics
+from maskwatch.addresses import without_user
 from maskwatch.errors import BrokerError, MessageError
-from maskwatch.messages import Camera, CameraStatus, decode, is_camera_id
+from maskwatch.messages import CameraStatus, decode, is_camera_id
 from maskwatch.settings import Settings
 from maskwatch.topics import Name, partition_count
+from producers.wishes import Wish, read_wish
 
 MOST_CAMERAS = 10_000
 """Further ids are ignored: whoever may write to the topics must not fill our memory."""
@@ -26,7 +28,7 @@ WATCH_S = 5.0
 KAFKA_AWAY = "Kafka is away; the picture comes back by itself"
 FEEDS = (Name.CAMERAS, Name.CAMERA_STATUS)
 
-_Record = TypeVar("_Record", Camera, CameraStatus)
+_Record = TypeVar("_Record", Wish, CameraStatus)
 
 log = structlog.get_logger(__name__)
 
@@ -35,10 +37,12 @@ class Roster:
     """The cameras that are wished for, and what capture says of them."""
 
     def __init__(self) -> None:
-        self._wished: dict[str, Camera] = {}
+        self._wished: dict[str, Wish] = {}
         self._states: dict[str, CameraStatus] = {}
 
-    def take(self, topic: Name, key: bytes | None, value: bytes | None) -> None:
+    def take(
+        self, topic: Name, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
         """Take one record; an empty value removes what its key names.
 
         Raises
@@ -50,9 +54,9 @@ class Roster:
         if not is_camera_id(camera):
             raise MessageError("the key is no camera id")
         if topic is Name.CAMERAS:
-            _take(self._wished, camera, value, Camera)
+            _take(self._wished, camera, read_wish(key, value, headers)[1])
         else:
-            _take(self._states, camera, value, CameraStatus)
+            _take(self._states, camera, decode(value, CameraStatus) if value else None)
 
     def __contains__(self, camera: object) -> bool:
         return camera in self._wished
@@ -69,13 +73,23 @@ class Roster:
         KeyError
             If there is no such camera.
         """
-        wished, state = self._wished[identity], self._states.get(identity)
+        return self.described(self._wished[identity])
+
+    def wishes(self) -> Mapping[str, Wish]:
+        """Return what is wished for, by camera id."""
+        return self._wished
+
+    def described(self, wish: Wish) -> CameraState:
+        """Return a wish as it is answered, with what is known of the camera's state."""
+        camera, state = wish.camera, self._states.get(wish.camera.id)
         return CameraState(
-            id=identity,
-            name=wished.name or identity,
-            source=without_user(wished.source),
-            rate=wished.rate,
-            recorded=wished.record_rate,
+            id=camera.id,
+            name=camera.name or camera.id,
+            source=without_user(camera.source),
+            rate=camera.rate,
+            recorded=camera.record_rate,
+            paused=camera.paused,
+            managed=wish.capturer is None,
             state=state.state if state else "unknown",
             since=state.since if state else None,
             reason=state.reason if state else "",
@@ -153,7 +167,7 @@ class RosterFeed:
 
     def _take(self, name: Name, record: kafka.Record) -> None:
         try:
-            self.roster.take(name, record.key, record.value)
+            self.roster.take(name, record.key, record.value, record.headers)
         except MessageError as error:
             metrics.RECORDS_MALFORMED.labels(name).inc()
             log.warning(
@@ -165,27 +179,10 @@ class RosterFeed:
             )
 
 
-def _take(table: dict[str, _Record], camera: str, value: bytes | None, kind: type[_Record]) -> None:
-    if not value:
+def _take(table: dict[str, _Record], camera: str, record: _Record | None) -> None:
+    if record is None:
         table.pop(camera, None)
     elif camera not in table and len(table) >= MOST_CAMERAS:
         raise MessageError(f"there are {MOST_CAMERAS} cameras already")
     else:
-        table[camera] = decode(value, kind)
-
-
-def without_user(address: str) -> str:
-    """Return an address without user and password.
-
-    Examples
-    --------
-    >>> without_user("rtsp://admin:secret@10.0.0.7/stream")
-    'rtsp://10.0.0.7/stream'
-    >>> without_user("webcam:0")
-    'webcam:0'
-    """
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return address.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else address
+        table[camera] = record

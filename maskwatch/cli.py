@@ -18,16 +18,20 @@ from typing import Any, NoReturn
 import click
 
 from maskwatch import __version__
+from maskwatch.addresses import hide_users
+from maskwatch.camera_commands import cameras
 from maskwatch.errors import MaskwatchError
+from maskwatch.lazy import call
+from maskwatch.messages import CLASSES
 from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 
 SECTIONS = {
     "Run": ("up", "doctor"),
     "Look": ("topics", "settings"),
-    "Cameras": ("camera", "scene"),
-    "Record": ("record", "replay"),
-    "Stages, one process each": ("detector", "live", "api"),
+    "Cameras": ("cameras", "camera", "scene"),
+    "Watch": ("tail", "record", "replay"),
+    "Stages, one process each": ("detector", "live", "api", "archive", "mqtt"),
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -69,13 +73,6 @@ class SectionedGroup(click.Group):
             sys.exit(error.exit_code)
 
 
-def call(target: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # whatever the target takes and gives
-    """Import ``module:function`` and call it."""
-    module, _, name = target.partition(":")
-    function = getattr(import_module(module), name)
-    return function(*arguments, **options)
-
-
 def run_stage(name: str, target: str, settings: Settings) -> None:
     """Run a stage, named as ``module:function``, until a signal."""
     stage = getattr(import_module(target.partition(":")[0]), target.partition(":")[2])
@@ -100,6 +97,7 @@ def main(ctx: click.Context, file: Path | None) -> None:
         ctx.color = False
     if ctx.resilient_parsing or ctx.invoked_subcommand is None:
         return
+    hide_users()
     if file is not None:
         # What this process starts reads the same file.
         os.environ[FILE_VARIABLE] = str(file.resolve())
@@ -117,15 +115,16 @@ def main(ctx: click.Context, file: Path | None) -> None:
 )
 @click.option("--cameras", "file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A cameras.toml.")
 @click.option("--no-demo", is_flag=True, help="Without a camera show none, not the demo scene.")
+@click.option("--lan", is_flag=True, help="Let phones nearby in, over HTTPS and with a token; prints a QR code.")
 @click.pass_obj
-def up(settings: Settings, cameras: tuple[str, ...], file: Path | None, *, no_demo: bool) -> None:
+def up(settings: Settings, cameras: tuple[str, ...], file: Path | None, *, no_demo: bool, lan: bool) -> None:
     """Start Kafka, Valkey, a detector, the console and the cameras on this machine.
 
     Example: maskwatch up --camera webcam:0
 
     Without a camera the demo scene is shown. Ctrl-C stops everything; nothing recorded is lost.
     """
-    sys.exit(call("maskwatch.embedded.up:up", settings, sources=cameras, cameras_file=file, demo=not no_demo))
+    sys.exit(call("maskwatch.embedded.up:up", settings, sources=cameras, cameras_file=file, demo=not no_demo, lan=lan))
 
 
 @main.command(short_help="Tell what is reachable, and how fast this machine detects.")
@@ -181,23 +180,28 @@ def show_settings(settings: Settings, *, as_json: bool) -> None:
 @click.option("--once", is_flag=True, help="Clip or folder: end after the last picture.")
 @click.option("--fast", is_flag=True, help="Clip or folder: as fast as it can be read.")
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A cameras.toml with many.")
+@click.option("--and-wished", is_flag=True, help="Beside SOURCE, capture what cameras.v1 wishes for.")
 @click.option("--or-demo", is_flag=True, help="Publish the demo scene, as camera «demo», if no camera is wished for.")
 @click.pass_obj
 def camera(settings: Settings, /, source: str | None, file: Path | None, **options: Any) -> None:  # noqa: ANN401  # click's
-    """Publish frames from SOURCE: scene, webcam:0, a clip or a folder of pictures.
+    """Publish frames from SOURCE: scene, webcam:0, rtsp://…, http://…, a clip or a folder of pictures.
 
     Example: maskwatch camera webcam:0 --id desk --rate 5
 
     Without a SOURCE every camera wished for in cameras.v1 is published, and changes there are followed.
     """
-    once, fast, or_demo = options.pop("once"), options.pop("fast"), options.pop("or_demo")
+    once, fast = options.pop("once"), options.pop("fast")
+    which = {"or_demo": options.pop("or_demo"), "and_wished": options.pop("and_wished")}
     chosen = {name.replace("camera_id", "id"): value for name, value in options.items() if value is not None}
     if once:
         chosen["loop"] = False
     if fast:
         chosen["pace"] = "fast"
-    stage = call("producers.capture:stage", source, chosen, file, or_demo=or_demo)
+    stage = call("producers.capture:stage", settings, source, chosen, file, **which)
     call("maskwatch.worker:run", "capture", stage, settings)
+
+
+main.add_command(cameras)
 
 
 @main.group(short_help="Turn the demo scene's knobs; draw pictures for training.")
@@ -229,6 +233,28 @@ def scene_draw(folder: Path, count: int, seed: int) -> None:
     """
     call("producers.drawn:write_voc", folder, count, seed)
     click.echo(f"{count} pictures in {folder}")
+
+
+@main.command(short_help="Print what is detected, as it is; or save frames.")
+@click.argument("kind", type=click.Choice(["detections", "predictions", "status", "frames"]))
+@click.option("--camera", "keys", multiple=True, metavar="ID", help="Only this camera (or upload); repeatable.")
+@click.option("--label", "labels", multiple=True, type=click.Choice(CLASSES), help="Only with such a face; repeatable.")
+@click.option("--min-score", "least_score", type=click.FloatRange(0, 1), default=0.0, help="Only with a face so sure.")
+@click.option("--since", "since_s", **_DURATION, help="Begin that far back, such as 10m.")
+@click.option("--from-beginning", is_flag=True, help="Begin with the oldest that is still there.")
+@click.option("--group", default="", metavar="NAME", help="Keep the place in Kafka: the next time goes on there.")
+@click.option("--count", type=click.IntRange(1), help="End after so many.")
+@click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where frames go.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def tail(settings: Settings, /, kind: str, **options: Any) -> None:  # noqa: ANN401  # click's
+    """Print messages of one KIND until Ctrl-C: detections, predictions, status or frames.
+
+    Example: maskwatch tail detections --camera door-2 --label without_mask
+
+    What is printed is read from Kafka without a group, so that nobody else gets less.
+    """
+    call("maskwatch.tail:command", settings, kind, **options)
 
 
 @main.command(short_help="Record topics into a file; --info tells what is in one.")
@@ -298,6 +324,26 @@ def live(settings: Settings) -> None:
     Example: maskwatch live
     """
     run_stage("live", "consumers.live:keep_live", settings)
+
+
+@main.command(short_help="Keep answers to uploads as files by day.")
+@click.pass_obj
+def archive(settings: Settings) -> None:
+    """Write answers to uploads into archive.url as JSON lines by day, and remove old days.
+
+    Example: MASKWATCH_ARCHIVE__URL=s3://bucket/archive maskwatch archive
+    """
+    run_stage("archive", "consumers.archive:archive", settings)
+
+
+@main.command(short_help="Tell detections and camera states again over MQTT.")
+@click.pass_obj
+def mqtt(settings: Settings) -> None:
+    """Mirror detections and the states of cameras to the MQTT broker of mqtt.url.
+
+    Example: MASKWATCH_MQTT__URL=mqtt://broker:1883 maskwatch mqtt
+    """
+    run_stage("mqtt", "consumers.mqtt:mirror", settings)
 
 
 @main.command(short_help="Serve the console, REST and WebSocket.")

@@ -1,6 +1,7 @@
 // Asks the server: single requests with a time-out, and feeds that ask again and again and come back by themselves.
 
 const TIMEOUT = 5000;
+const STILL_TIMEOUT = 30_000;
 export const UNAUTHORIZED = 401;
 
 export class ApiError extends Error {
@@ -54,6 +55,43 @@ export async function signIn(token) {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ token }),
   });
+}
+
+/**
+ * Ask the server to change something.
+ *
+ * @param {"POST" | "PATCH" | "DELETE"} method @param {string} path @param {Record<string, unknown>} [what]
+ * @returns {Promise<any>} the answer, undefined if it is empty
+ * @throws {ApiError}
+ */
+export async function change(method, path, what) {
+  const { body } = await ask(path, requestOf(method, what));
+  return parse(body);
+}
+
+/**
+ * Ask the server for one picture of an address; a camera may take long to answer.
+ *
+ * @param {string} source @returns {Promise<Blob>} a JPEG
+ * @throws {ApiError}
+ */
+export async function still(source) {
+  let response;
+  try {
+    const request = requestOf("POST", { source });
+    response = await fetch("/cameras/test", { ...request, signal: AbortSignal.timeout(STILL_TIMEOUT) });
+    if (response.ok) return await response.blob();
+  } catch {
+    throw new ApiError("The server did not answer.", 0);
+  }
+  const problem = parse(await response.text());
+  throw new ApiError(problem?.detail ?? `The server answered with ${response.status}.`, response.status, problem?.type);
+}
+
+/** @param {string} method @param {Record<string, unknown>} [what] @returns {RequestInit} */
+function requestOf(method, what) {
+  if (what === undefined) return { method };
+  return { method, headers: { "content-type": "application/json" }, body: JSON.stringify(what) };
 }
 
 /**

@@ -1,6 +1,6 @@
 // The console's start: what pages there are, and what all of them share. A new page is one module and one line.
 
-import { Feed, getJson } from "./api.js";
+import { Feed, getJson, signIn } from "./api.js";
 import { Keys } from "./keys.js";
 import { live } from "./pages/live/page.js";
 import { lost } from "./pages/lost.js";
@@ -36,6 +36,19 @@ async function askAbout() {
   }
 }
 
+/** A code that was scanned holds the token behind «#»: it is given to the server once, and taken out of the address. */
+async function enterByCode() {
+  const token = /^#token=([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1];
+  if (token === undefined) return;
+  history.replaceState(null, "", location.pathname);
+  try {
+    await signIn(token);
+  } catch {
+    // The page asks for the token itself.
+  }
+}
+
+await enterByCode();
 router.start({ shell, keys, router, cameras });
 cameras.addEventListener("change", askAbout);
 cameras.refresh();

@@ -6,6 +6,7 @@ import { h, icon } from "./element.js";
 
 /** How a camera is started; shown wherever there is none. @type {Command[]} */
 export const CAMERA_COMMANDS = [
+  { note: "A network camera", command: "maskwatch cameras add rtsp://user:password@10.0.0.7/stream1 --id door" },
   { note: "A webcam of this computer", command: "maskwatch camera webcam:0 --id desk" },
   { note: "A video file, in a loop", command: "maskwatch camera door.mp4 --id door" },
   { note: "The demo scene", command: "maskwatch camera scene --id demo" },
@@ -64,19 +65,6 @@ export function openKeys(keys, about) {
     list,
     h("div", { class: "switch" }, toggle, h("label", { for: toggle.id }, "Single-key shortcuts")),
     note,
-  );
-}
-
-/** @param {(message: string) => void} toast */
-export function openAddCamera(toast) {
-  openDialog(
-    "Add your camera",
-    h(
-      "p",
-      {},
-      "Run one of these where Maskwatch is installed. The camera appears here by itself, with a box around every face.",
-    ),
-    commandList(CAMERA_COMMANDS, toast),
   );
 }
 

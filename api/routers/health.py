@@ -15,7 +15,7 @@ from maskwatch.metrics import exposition
 
 router = APIRouter(tags=["health"])
 
-_NAMES = ("kafka", "valkey", "cameras")
+_NAMES = ("kafka", "valkey", "cameras", "uploads")
 _THERE = [{"name": name, "ok": True, "reason": ""} for name in _NAMES]
 _AWAY = [{"name": "kafka", "ok": False, "reason": "Kafka at 127.0.0.1:9092 does not answer"}, *_THERE[1:]]
 

@@ -23,6 +23,10 @@ CLOSE_TIMEOUT_S = 1.0
 
 UNKNOWN_CAMERA = 4404
 SILENT = 4408
+TOO_LARGE = 1009
+LONGEST_WORD = 1024
+"""Bytes: a viewer says «ack» and nothing else."""
+
 TRY_AGAIN_LATER = 1013
 
 router = APIRouter()
@@ -34,21 +38,24 @@ class Outcome(StrEnum):
     LEFT = "left"
     SILENT = "silent"
     STUCK = "stuck"
+    LOUD = "loud"
 
 
 @router.websocket("/live/{camera}", dependencies=[Depends(known_origin)])
 async def live(socket: WebSocket, camera: str, shared: Shared, _: Asking) -> None:
     """Show one camera to one viewer until it leaves, or answers no more."""
     # Accepted even when it ends at once: a browser tells a page the close code, but not why a handshake failed.
-    await socket.accept()
-    if not _is_known(camera, shared):
-        await socket.close(UNKNOWN_CAMERA, "There is no camera of this id.")
-        return
-    try:
-        async with shared.hub.viewing(camera) as viewer:
-            await serve(socket, viewer, shared.patience)
-    except TooManyViewersError as error:
-        await socket.close(TRY_AGAIN_LATER, str(error))
+    # A viewer may leave before it can be told why it is to.
+    with suppress(WebSocketDisconnect):
+        await socket.accept()
+        if not _is_known(camera, shared):
+            await socket.close(UNKNOWN_CAMERA, "There is no camera of this id.")
+            return
+        try:
+            async with shared.hub.viewing(camera) as viewer:
+                await serve(socket, viewer, shared.patience)
+        except TooManyViewersError as error:
+            await socket.close(TRY_AGAIN_LATER, str(error))
 
 
 def _is_known(camera: str, shared: Services) -> bool:
@@ -85,16 +92,23 @@ async def serve(socket: WebSocket, viewer: Viewer, patience: Patience) -> Outcom
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     outcome = done.pop().result()
-    if outcome is Outcome.SILENT:
+    why = {
+        Outcome.SILENT: (SILENT, f"no acknowledgement for {patience.ack_s:g} s"),
+        Outcome.LOUD: (TOO_LARGE, f"a message of more than {LONGEST_WORD} bytes"),
+    }.get(outcome)
+    if why is not None:
         with suppress(TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await socket.close(SILENT, f"no acknowledgement for {patience.ack_s:g} s")
+                await socket.close(*why)
     return outcome
 
 
 async def _read(socket: WebSocket, viewer: Viewer) -> Outcome:
     while (message := await socket.receive())["type"] != "websocket.disconnect":
-        if message.get("text") == ACK:
+        said = message.get("text") or message.get("bytes") or ""
+        if len(said) > LONGEST_WORD:
+            return Outcome.LOUD
+        if said == ACK:
             viewer.acknowledge()
     return Outcome.LEFT
 

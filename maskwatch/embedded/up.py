@@ -23,9 +23,11 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from maskwatch import __version__
+from maskwatch.addresses import without_user
 from maskwatch.embedded import jars, valkey
 from maskwatch.embedded.broker import Broker
 from maskwatch.embedded.ground import check_ports, only_instance
+from maskwatch.embedded.lan import Door, code, prepare
 from maskwatch.embedded.screen import Screen, megabytes
 from maskwatch.embedded.supervisor import Child, Supervisor, end_leftovers, tethered
 from maskwatch.errors import SettingsError, StackError
@@ -43,7 +45,14 @@ _T = TypeVar("_T")
 _DETECTOR_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_MMAP_THRESHOLD_": str(2**29)}
 
 
-def up(settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | None = None, demo: bool = True) -> int:
+def up(
+    settings: Settings,
+    *,
+    sources: Sequence[str] = (),
+    cameras_file: Path | None = None,
+    demo: bool = True,
+    lan: bool = False,
+) -> int:
     """Run everything until a signal.
 
     Parameters
@@ -56,6 +65,8 @@ def up(settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | 
         A ``cameras.toml``.
     demo
         Show the demo scene when no camera is wished for either.
+    lan
+        Let machines nearby in, with a token and over HTTPS.
 
     Returns
     -------
@@ -74,33 +85,39 @@ def up(settings: Settings, *, sources: Sequence[str] = (), cameras_file: Path | 
     if sources and cameras_file:
         raise SettingsError("give --camera or --cameras, not both; a cameras.toml may name any source")
     screen = Screen(Console(highlight=False), everything=settings.logs.level == "debug")
+    door = prepare(settings) if lan else None
+    if door is not None:
+        settings = door.settings(settings)
     with only_instance(settings.data_dir / "run", address(settings)):
         camera = camera_arguments(settings, sources, cameras_file, demo=demo)
-        return asyncio.run(_run(_Stack(settings, camera, screen)))
+        return asyncio.run(_run(_Stack(settings, camera, screen, door)))
 
 
 def address(settings: Settings) -> str:
     """Return where a browser on this machine finds the console."""
     host = settings.api.host if settings.api.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104  # compared
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.api.port}"
+    scheme = "https" if settings.api.cert_file else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.api.port}"
 
 
 def camera_arguments(
     settings: Settings, sources: Sequence[str], cameras_file: Path | None, *, demo: bool = True
 ) -> list[str]:
-    """Return what `maskwatch camera` is to be told; many sources are written into a file for it."""
+    """Return what `maskwatch camera` is to be told; many sources, and passwords, are written into a file for it."""
     if cameras_file is not None:
-        return ["--file", str(cameras_file.resolve())]
-    if len(sources) == 1:
-        return [sources[0]]
+        return ["--file", str(cameras_file.resolve()), "--and-wished"]
+    if len(sources) == 1 and without_user(sources[0]) == sources[0]:
+        return [sources[0], "--and-wished"]
     if not sources:
         return ["--or-demo"] if demo else []
     rows = [str(Path(source).resolve()) if Path(source).exists() else source for source in sources]
     file = settings.data_dir / "run" / "cameras.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    # A JSON string is a TOML string.
+    file.unlink(missing_ok=True)
+    # It may hold passwords. A JSON string is a TOML string.
+    file.touch(mode=0o600)
     file.write_text("".join(f"[[camera]]\nsource = {json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    return ["--file", str(file)]
+    return ["--file", str(file), "--and-wished"]
 
 
 async def _run(stack: "_Stack") -> int:
@@ -142,10 +159,11 @@ async def _run(stack: "_Stack") -> int:
 class _Stack:
     """Everything that `up` starts, in the order in which it can be started."""
 
-    def __init__(self, settings: Settings, camera: Sequence[str], screen: Screen) -> None:
+    def __init__(self, settings: Settings, camera: Sequence[str], screen: Screen, door: Door | None) -> None:
         self.screen = screen
         self._settings = settings
         self._camera = tuple(camera)
+        self._door = door
         self._run_dir = settings.data_dir / "run"
         self._metrics_dir = self._run_dir / "metrics"
         self._supervisor = Supervisor(self._run_dir, settings.data_dir / "logs", screen, self._forget)
@@ -182,6 +200,15 @@ class _Stack:
         self._say_ready(time.monotonic() - began, seen=seen)
         if broker and not broker.archive.is_file():
             self._archiving = asyncio.create_task(archive_classes(broker, ARCHIVE_DELAY_S))
+
+    def _say_door(self, door: Door) -> None:
+        self.screen.line(f"  nearby {door.url(self._settings.api.port)}")
+        self.screen.line(
+            "         Scan this with a phone in the same network. The browser warns once: nobody has signed the"
+        )
+        self.screen.line("         certificate but this machine. Whoever has the address above may use everything.")
+        for row in code(door.url(self._settings.api.port)).splitlines():
+            self.screen.line(row)
 
     async def stop(self) -> None:
         """End everything."""
@@ -280,6 +307,9 @@ class _Stack:
         )
         yield Child(name="api", command=(*this, "api"), rank=STAGE_RANK, env=env)
         yield Child(name="live", command=(*this, "live"), rank=STAGE_RANK, env=env)
+        yield Child(name="archive", command=(*this, "archive"), rank=STAGE_RANK, env=env)
+        if self._settings.mqtt.url.get_secret_value():
+            yield Child(name="mqtt", command=(*this, "mqtt"), rank=STAGE_RANK, env=env)
 
     async def _start_stage(self, child: Child) -> bool:
         began = time.monotonic()
@@ -322,6 +352,8 @@ class _Stack:
             self.screen.line(f"up after {took:.1f} s, but no picture yet: «maskwatch doctor» tells why", "bold yellow")
         prefix = settings.kafka.topic_prefix
         self.screen.line(f"  open   {address(settings)}")
+        if self._door is not None:
+            self._say_door(self._door)
         self.screen.line(
             f"  kafka  {settings.bootstrap_servers}      {prefix}frames.live.v1 · {prefix}detections.v1 · …"
             " («maskwatch topics»)"

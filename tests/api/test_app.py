@@ -27,7 +27,8 @@ from tests.support.stack import PORTS, CreateTopics, Kafka, Valkey
 async def test_from_valkey_to_a_browser(kafka: Kafka, valkey: Valkey, create_topics: CreateTopics) -> None:
     port = free_port(PORTS)
     settings = kafka.settings(valkey={"url": valkey.url}, api={"port": port})
-    await create_topics(settings, Name.CAMERAS, Name.CAMERA_STATUS)
+    needed = (Name.CAMERAS, Name.CAMERA_STATUS, Name.FRAMES_UPLOAD, Name.PREDICTIONS, Name.DETECTIONS)
+    await create_topics(settings, *needed)
     async with clients.running(clients.durable_producer(settings), settings) as producer:
         door = msgspec.json.encode(Camera("door", "scene"))
         await clients.send(producer, settings, Name.CAMERAS, key="door", value=door, headers=[])

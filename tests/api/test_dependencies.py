@@ -10,9 +10,16 @@ import pytest
 from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
+from api.bodies import Holding
+from api.broadcasts import Broadcasts
+from api.broker import Broker
 from api.dependencies import OPERATOR, Services, ValkeyPictures, known_origin, principal, readiness
+from api.ledger import Ledger
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, Kind, ProblemError
-from api.roster import RosterFeed
+from api.roster import Roster, RosterFeed
+from api.stream import DetectionStream
+from api.upload_index import ValkeyIndex
+from api.uploads import Uploads
 from api.viewers import Hub
 from maskwatch.errors import BrokerError, StoreError
 from tests.support import stack
@@ -25,7 +32,22 @@ Headers = Sequence[tuple[str, str]]
 def services(home: Path, token: str = "", origins: Sequence[str] = ()) -> Services:
     settings = stack.settings_for(home, "127.0.0.1:1", {"api": {"token": token, "origins": origins}})
     hub = Hub(DictPictures(), asyncio.TaskGroup(), most=1, fresh_s=1, why=str)
-    return Services(settings, RosterFeed(settings), hub, {})
+    index = ValkeyIndex(settings)
+    ledger = Ledger(settings, index)
+    broker = Broker(settings)
+    return Services(
+        settings,
+        RosterFeed(settings),
+        hub,
+        {},
+        broker,
+        Uploads(settings, broker, index, ledger),
+        Holding(1),
+        DetectionStream(settings),
+        Broadcasts(settings, broker, Roster()),
+        asyncio.Lock(),
+        asyncio.Lock(),
+    )
 
 
 def asking(headers: Headers) -> HTTPConnection:
@@ -168,8 +190,9 @@ async def test_a_valkey_that_hangs_is_waited_for_no_longer_than_its_time_out(tmp
 async def test_what_the_server_needs_is_checked_for_real(kafka: Kafka, valkey: Valkey) -> None:
     settings = kafka.settings(valkey={"url": valkey.url})
     feed = RosterFeed(settings)
-    async with aclosing(ValkeyPictures(settings)) as pictures:
-        checks = readiness(settings, feed, pictures)
+    async with aclosing(ValkeyPictures(settings)) as pictures, aclosing(ValkeyIndex(settings)) as index:
+        uploads = Uploads(settings, Broker(settings), index, Ledger(settings, index))
+        checks = readiness(settings, feed, pictures, uploads)
         assert (await checks["kafka"](), await checks["valkey"]()) == ("", "")
         assert "cameras.v1" in await checks["cameras"]()
         await asyncio.to_thread(valkey.kill)
@@ -179,6 +202,9 @@ async def test_what_the_server_needs_is_checked_for_real(kafka: Kafka, valkey: V
 
 async def test_a_kafka_that_is_away_is_named(tmp_path: Path) -> None:
     settings = stack.settings_for(tmp_path, "127.0.0.1:1", {})
-    async with aclosing(ValkeyPictures(settings)) as pictures:
+    async with aclosing(ValkeyPictures(settings)) as pictures, aclosing(ValkeyIndex(settings)) as index:
+        uploads = Uploads(settings, Broker(settings), index, Ledger(settings, index))
+        checks = readiness(settings, RosterFeed(settings), pictures, uploads)
         with pytest.raises(BrokerError, match=r"127\.0\.0\.1:1"):
-            await readiness(settings, RosterFeed(settings), pictures)["kafka"]()
+            await checks["kafka"]()
+        assert "is not there yet" in await checks["uploads"]()

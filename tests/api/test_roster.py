@@ -7,8 +7,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from api import roster as module
-from api.roster import FEEDS, KAFKA_AWAY, Roster, RosterFeed, without_user
+from api.roster import FEEDS, KAFKA_AWAY, Roster, RosterFeed
 from maskwatch import kafka as clients
+from maskwatch.addresses import without_user
 from maskwatch.errors import MessageError
 from maskwatch.messages import Camera, CameraStatus
 from maskwatch.settings import Settings
@@ -32,6 +33,8 @@ def test_a_wish_is_a_camera_whose_state_nobody_knows_yet() -> None:
         "source": "scene",
         "rate": 5.0,
         "recorded": 0.5,
+        "paused": False,
+        "managed": True,
         "state": "unknown",
         "since": None,
         "reason": "",

@@ -1,18 +1,21 @@
 import asyncio
 import json
 import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click import Group
 from click.testing import CliRunner, Result
 
-from maskwatch import __version__, cli
+from maskwatch import __version__, camera_commands, cli
 from maskwatch.cli import SECTIONS, main
 from maskwatch.errors import SettingsError
 from maskwatch.quantities import say_size
+from maskwatch.settings import PROJECT
 from tests.support.recordings import frame, written
 
 
@@ -34,16 +37,17 @@ def test_help_fits_one_screen_and_is_grouped_by_what_a_person_wants() -> None:
 
 def test_every_command_is_in_a_section_and_has_an_example() -> None:
     assert sorted(name for names in SECTIONS.values() for name in names) == sorted(main.commands)
-    for name in main.commands:
-        if name == "scene":
+    for name, command in main.commands.items():
+        if not isinstance(command, Group):
+            assert "Example: " in run(name, "--help").output, name
             continue
-        assert "Example: " in run(name, "--help").output, name
-    for name in ("set", "draw"):
-        assert "Example: " in run("scene", name, "--help").output, name
+        for below in command.commands:
+            assert "Example: " in run(name, below, "--help").output, (name, below)
 
 
 def test_every_target_that_is_named_as_a_string_exists() -> None:
-    targets = re.findall(r'"([a-z_.]+:[a-z_]+)"', Path(cli.__file__).read_text())
+    texts = [Path(module.__file__ or "").read_text() for module in (cli, camera_commands)]
+    targets = re.findall(r'"([a-z_.]+:[a-z_]+)"', "".join(texts))
     assert len(targets) > 8
     for target in targets:
         module, _, name = target.partition(":")
@@ -174,12 +178,22 @@ def test_a_recording_that_cannot_be_made_or_replayed_says_why(
     assert result.exit_code == code
 
 
-def test_the_commands_of_the_page_about_recordings_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+COMMANDS = [
+    command
+    for page in PAGES
+    for command in re.findall(r"^    \.venv/bin/maskwatch ([^#|\n]*)", page.read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("command", sorted({command.strip() for command in COMMANDS}))
+def test_the_commands_in_the_pages_are_understood(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    monkeypatch.setattr(cli, "call", lambda target, *_, **__: called.append(target))
-    page = (Path(cli.__file__).parents[1] / "docs" / "recording.md").read_text()
-    commands = re.findall(r"^    \.venv/bin/maskwatch ([^#\n]*)", page, re.MULTILINE)
-    assert len(commands) > 7
-    for command in commands:
-        assert run(*command.split()).exit_code == 0, command
-    assert set(called) == {"consumers.recorder:command", "maskwatch.recording.info:show", "producers.replay:command"}
+    for module in (cli, camera_commands):
+        monkeypatch.setattr(module, "call", lambda target, *_, **__: called.append(target))
+    result = run(*shlex.split(command))
+    assert result.exit_code == 0, result.output
+    for target in called:
+        module_name, _, name = target.partition(":")
+        assert callable(getattr(import_module(module_name), name))
+    assert called

@@ -26,6 +26,6 @@ def find_chromium() -> str | None:
     )
 
 
-def launch(playwright: Playwright) -> Browser:
+def launch(playwright: Playwright, *flags: str) -> Browser:
     """Start it without a window."""
-    return playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
+    return playwright.chromium.launch(executable_path=find_chromium(), args=[*FLAGS, *flags])

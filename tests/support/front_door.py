@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +12,15 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from api.app import DEAD_PEER_MS, create_app, end, listening, run_server
+from api.bodies import Holding
+from api.broadcasts import Broadcasts
+from api.broker import Broker
 from api.dependencies import ReadinessCheck, Services
-from api.roster import RosterFeed
+from api.ledger import Ledger
+from api.roster import FEEDS, RosterFeed
+from api.stream import DetectionStream
+from api.upload_index import ValkeyIndex
+from api.uploads import Uploads
 from api.viewers import Hub, Patience, Pictures
 from maskwatch.embedded.broker import free_port
 from maskwatch.messages import Camera, CameraStatus, LiveFrame
@@ -84,15 +91,19 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
     api: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     dead_peer_ms: int = DEAD_PEER_MS,
+    kafka: bool = False,
 ) -> AsyncIterator[FrontDoor]:
-    """Run the API; a camera «door» is known."""
+    """Run the API; a camera «door» is known. With `kafka`, that of the settings is used."""
     settings = settings or stack.settings_for(home, "127.0.0.1:1", {"api": api or {}})
     address = settings.api.model_copy(update={"port": free_port(stack.PORTS)})
     pictures = pictures or DictPictures()
     stop = asyncio.Event()
     feed = RosterFeed(settings)
     with listening(address, dead_peer_ms) as listener:
-        async with asyncio.TaskGroup() as tasks:
+        async with aclosing(ValkeyIndex(settings)) as index, asyncio.TaskGroup() as tasks:
+            ledger = Ledger(settings, index)
+            broker = Broker(settings)
+            taking = Uploads(settings, broker, index, ledger)
             hub = Hub(
                 pictures,
                 tasks,
@@ -100,9 +111,26 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                 fresh_s=fresh_s,
                 why=feed.why_no_picture,
             )
-            door = FrontDoor(Services(settings, feed, hub, checks or {}, patience or Patience()), address.port, stop)
+            shared = Services(
+                settings,
+                feed,
+                hub,
+                checks or {},
+                broker,
+                taking,
+                Holding(settings.api.max_pending_bytes),
+                DetectionStream(settings),
+                Broadcasts(settings, broker, feed.roster),
+                asyncio.Lock(),
+                asyncio.Lock(),
+                patience or Patience(),
+            )
+            door = FrontDoor(shared, address.port, stop)
             door.add_camera("door", "online")
-            noticing = tasks.create_task(hub.run())
+            background = [tasks.create_task(hub.run())]
+            if kafka:
+                following = (ledger.run(), broker.run(), shared.stream.run(), *map(feed.follow, FEEDS))
+                background += [tasks.create_task(work) for work in following]
             serving = tasks.create_task(run_server(create_app(door.services), listener, stop))
             try:
                 yield door
@@ -110,4 +138,4 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                 stop.set()
                 async with asyncio.timeout(TOO_LONG):
                     await serving
-                await end([noticing])
+                await end(background)

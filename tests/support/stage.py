@@ -54,6 +54,8 @@ class Stage:
 
     def start(self) -> None:
         """Start it; :meth:`ready` waits until it is."""
+        if self._ready is not None:
+            self._ready.close()
         address = str(Path(self._folder.name) / "ready")
         Path(address).unlink(missing_ok=True)
         self._ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

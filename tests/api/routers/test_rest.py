@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from api.problems import KINDS, MEDIA_TYPE
 from maskwatch import __version__
 from maskwatch.errors import BrokerError
+from tests.support import stack
 from tests.support.front_door import FrontDoor, front_door
 
 
@@ -80,6 +82,8 @@ async def test_cameras_are_listed_and_found_one_by_one(tmp_path: Path) -> None:
             "source": "scene",
             "rate": 10.0,
             "recorded": 1.0,
+            "paused": False,
+            "managed": True,
             "state": "offline",
             "since": "2026-11-01T12:00:00Z",
             "reason": "the webcam was unplugged",
@@ -172,6 +176,15 @@ async def test_every_call_is_described_with_an_example(tmp_path: Path) -> None:
         "metrics",
         "list_cameras",
         "get_camera",
+        "add_camera",
+        "change_camera",
+        "remove_camera",
+        "try_camera",
+        "predict",
+        "batch_predict",
+        "get_prediction",
+        "stream_detections",
+        "describe_topics",
         "begin_session",
         "end_session",
     }
@@ -181,8 +194,13 @@ async def test_every_call_is_described_with_an_example(tmp_path: Path) -> None:
         for status, response in call["responses"].items():
             for kind, content in response.get("content", {}).items():
                 reference = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-                shown = "example" in content or all(
-                    "examples" in field or "const" in field for field in schemas[reference]["properties"].values()
+                is_picture = content.get("schema", {}).get("format") == "binary"
+                shown = (
+                    is_picture
+                    or "example" in content
+                    or all(
+                        "examples" in field or "const" in field for field in schemas[reference]["properties"].values()
+                    )
                 )
                 assert shown, (name, status, kind)
                 assert status < "400" or kind == MEDIA_TYPE, (name, status)
@@ -221,7 +239,8 @@ async def test_the_consoles_files_are_revalidated(tmp_path: Path) -> None:
 async def test_the_documentation_names_no_other_host(tmp_path: Path) -> None:
     async with front_door(tmp_path) as door, door.client() as client:
         page = (await client.get("/docs")).text
-        assert "://" not in page
+        # Of addresses there are only cameras', as examples.
+        assert set(re.findall(r"[\w.-]*://[\w.@:-]*", page)) <= {"rtsp://", "rtsps://", "http://", "https://"}
         script = await client.get("/docs/start.js")
         assert script.headers["content-type"].startswith("text/javascript")
         assert "://" not in script.text
@@ -244,3 +263,22 @@ async def test_open_calls_end_before_the_server_does(tmp_path: Path) -> None:
         door.stop.set()
         go_on.set()
         assert (await calling).status_code == 200
+
+
+async def test_the_topics_are_described_with_our_own_addresses(tmp_path: Path) -> None:
+    settings = stack.settings_for(tmp_path, "broker.example:9092", {"kafka": {"topic_prefix": "ours."}})
+    async with front_door(tmp_path, settings=settings) as door, door.client() as client:
+        described = (await client.get("/asyncapi.json")).json()
+        assert described["servers"]["broker-0"]["host"] == "broker.example:9092"
+        page = (await client.get("/docs/topics")).text
+        assert "kcat -b broker.example:9092 -C -t ours.detections.v1 -o end" in page
+        for text in (
+            "ours.frames.live.v1",
+            "frame.captured",
+            "objects[].box",
+            "ce_sequence",
+            "with_mask",
+            "model.name",
+        ):
+            assert text in page
+        assert (await client.get("/console/topics.css")).status_code == 200

@@ -1,6 +1,7 @@
 import json
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -43,10 +44,11 @@ def test_the_address_is_one_that_a_browser_here_can_open(tmp_path: Path, host: s
 
 def test_no_camera_means_the_wished_for_or_the_demo(tmp_path: Path) -> None:
     assert camera_arguments(settings(tmp_path), (), None) == ["--or-demo"]
-    assert camera_arguments(settings(tmp_path), ("webcam:0",), None) == ["webcam:0"]
+    assert camera_arguments(settings(tmp_path), ("webcam:0",), None) == ["webcam:0", "--and-wished"]
     assert camera_arguments(settings(tmp_path), (), Path("cameras.toml")) == [
         "--file",
         str(Path.cwd() / "cameras.toml"),
+        "--and-wished",
     ]
 
 
@@ -57,11 +59,19 @@ def test_without_the_demo_only_what_is_wished_for_is_shown(tmp_path: Path) -> No
 def test_many_cameras_are_written_into_a_file(tmp_path: Path) -> None:
     clip = tmp_path / 'a "clip".mp4'
     clip.touch()
-    flag, file = camera_arguments(settings(tmp_path), ("webcam:0", str(clip)), None)
+    flag, file, _ = camera_arguments(settings(tmp_path), ("webcam:0", str(clip)), None)
     assert flag == "--file"
     assert Path(file).read_text() == (
         f'[[camera]]\nsource = "webcam:0"\n[[camera]]\nsource = {json.dumps(str(clip))}\n'
     )
+
+
+def test_a_password_is_written_into_a_file_for_its_owner_alone(tmp_path: Path) -> None:
+    source = "rtsp://viewer:secret@10.0.0.7/1"
+    flag, file, _ = camera_arguments(settings(tmp_path), (source,), None)
+    assert flag == "--file"
+    assert source in Path(file).read_text()
+    assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
 
 
 def test_sources_and_a_file_at_once_are_refused(tmp_path: Path) -> None:
@@ -110,7 +120,7 @@ def test_from_the_first_start_to_the_last_process(home: Path, pictures: str) -> 
         assert f"already running (pid {first.process.pid})" in second.stderr
         # What dies comes back.
         children = first.children()
-        assert sorted(children) == ["api", "camera", "detector", "kafka", "live", "valkey"]
+        assert sorted(children) == ["api", "archive", "camera", "detector", "kafka", "live", "valkey"]
         children["live"].kill()
         assert "was killed by SIGKILL" in first.wait_for("live     │")
         first.wait_for("live     │ is up again")
@@ -212,7 +222,7 @@ def test_services_of_ones_own_are_used(own_services: tuple[str, str], home: Path
     ) as stack_:
         stack_.wait_for("ready in ")
         assert any(f"your Valkey · 10 topics on {kafka}" in line for line in stack_.lines)
-        assert sorted(stack_.children()) == ["api", "camera", "detector", "live"]
+        assert sorted(stack_.children()) == ["api", "archive", "camera", "detector", "live"]
         stack_.process.send_signal(signal.SIGINT)
         assert stack_.process.wait(15) == 0
 

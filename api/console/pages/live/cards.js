@@ -10,9 +10,10 @@ import { recall } from "../../stored.js";
  * @param {import("../../api.js").Feed} feed of the cameras
  * @param {string | null} single the camera that the address names
  * @param {(message: string) => void} toast
+ * @param {{broadcast: () => void, add: () => void}} offers this device's camera, and another one
  * @returns {{id: string, element: HTMLElement} | null} null when the cameras can be shown; same id, same content
  */
-export function cardFor(feed, single, toast) {
+export function cardFor(feed, single, toast, { broadcast, add }) {
   const { data, error } = feed;
   if (error?.status === UNAUTHORIZED) return { id: "token", element: locked(feed) };
   if (data === null && error !== null) return { id: `error ${error.message}`, element: failed(error, feed) };
@@ -20,7 +21,7 @@ export function cardFor(feed, single, toast) {
     return { id: "loading", element: skeleton(single === null ? Math.min(12, Math.max(1, recall("wall", 1))) : 1) };
   if (single !== null && !data.cameras.some((/** @type {{id: string}} */ { id }) => id === single))
     return { id: `unknown ${single}`, element: unknown(single) };
-  if (data.cameras.length === 0) return { id: "empty", element: empty(toast) };
+  if (data.cameras.length === 0) return { id: "empty", element: empty(toast, broadcast, add) };
   return null;
 }
 
@@ -113,8 +114,8 @@ function unknown(camera) {
   );
 }
 
-/** @param {(message: string) => void} toast */
-function empty(toast) {
+/** @param {(message: string) => void} toast @param {() => void} broadcast @param {() => void} add */
+function empty(toast, broadcast, add) {
   return h(
     "section",
     { class: "card" },
@@ -122,7 +123,13 @@ function empty(toast) {
     h("h2", {}, "No cameras yet"),
     h("p", {}, "Moving pictures appear here, with a box around every face:"),
     h("ul", { class: "legend" }, ...LABELS.map((label) => h("li", {}, stateChip(label)))),
-    h("p", {}, "Start a camera where Maskwatch is installed:"),
+    h(
+      "div",
+      { class: "actions" },
+      h("button", { class: "button primary", type: "button", onclick: broadcast }, "Use this device's camera"),
+      h("button", { class: "button outlined", type: "button", onclick: add }, "Add your camera"),
+    ),
+    h("p", {}, "Or start a camera where Maskwatch is installed:"),
     commandList(CAMERA_COMMANDS, toast),
   );
 }

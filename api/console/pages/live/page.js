@@ -2,12 +2,14 @@
 // one to the other never interrupts a picture.
 
 import { brushFromTokens } from "../../boxes.js";
-import { copyText, openAddCamera } from "../../dialogs.js";
+import { copyText } from "../../dialogs.js";
 import { h } from "../../element.js";
 import { layoutWall } from "../../layout.js";
 import { countStates } from "../../states.js";
 import { keep, recall } from "../../stored.js";
+import { openBroadcast } from "./broadcast.js";
 import { cardFor } from "./cards.js";
+import { cameraActions, openAddCamera } from "./manage.js";
 import { Panel } from "./panel.js";
 import { Tile } from "./tile.js";
 import { Toolbar } from "./toolbar.js";
@@ -54,7 +56,8 @@ class LivePage {
       lost: false,
     };
     this.toolbar = new Toolbar(this.#actions());
-    this.panel = new Panel();
+    this.around = { toast: shell.toast, changed: () => this.feed.refresh() };
+    this.panel = new Panel((camera) => cameraActions(camera, this.around));
     this.wall = h("div", { class: "wall" });
     this.message = h("div", { class: "message", hidden: true });
     this.hint = h(
@@ -63,9 +66,10 @@ class LivePage {
       "This is the demo scene. ",
       h(
         "button",
-        { class: "button outlined", type: "button", onclick: () => openAddCamera(shell.toast) },
+        { class: "button outlined", type: "button", onclick: () => openAddCamera(this.around) },
         "Add your camera",
       ),
+      h("button", { class: "button outlined", type: "button", onclick: () => this.#broadcast() }, "Use this device's camera"),
     );
     this.stage = h("div", { class: "stage" }, this.wall, this.panel.element, this.panel.status);
     this.element = h("div", { class: "live" }, this.toolbar.element, this.message, this.stage, this.hint);
@@ -149,6 +153,25 @@ class LivePage {
         moves: true,
         slight: true,
         run: () => this.#step(1),
+      },
+      {
+        id: "broadcast",
+        icon: "camera",
+        name: "This device's camera",
+        key: "c",
+        label: "Send this device's camera",
+        when: "always",
+        slight: true,
+        run: () => this.#broadcast(),
+      },
+      {
+        id: "add",
+        icon: "add",
+        name: "Add a camera",
+        key: "a",
+        when: "always",
+        slight: true,
+        run: () => openAddCamera(this.around),
       },
       { id: "snapshot", icon: "snapshot", name: "Snapshot", when: "single", run: () => this.#snapshot() },
       { id: "share", icon: "share", name: "Copy link", when: "single", run: () => this.#share() },
@@ -259,6 +282,13 @@ class LivePage {
     );
   }
 
+  #broadcast() {
+    openBroadcast(
+      (path) => this.router.go(path),
+      () => this.feed.refresh(),
+    );
+  }
+
   get #tile() {
     return this.single === null ? undefined : this.tiles.get(this.single);
   }
@@ -317,7 +347,10 @@ class LivePage {
   /** Show what fits the address, the answers and the choices. */
   #refresh() {
     const single = this.#tile;
-    const card = cardFor(this.feed, this.single, this.shell.toast);
+    const card = cardFor(this.feed, this.single, this.shell.toast, {
+      broadcast: () => this.#broadcast(),
+      add: () => openAddCamera(this.around),
+    });
     if (this.message.dataset.card !== (card?.id ?? "")) {
       this.message.dataset.card = card?.id ?? "";
       this.message.replaceChildren(...(card === null ? [] : [card.element]));

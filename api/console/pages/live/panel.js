@@ -15,7 +15,10 @@ export class Panel {
   #told = "";
   #toldAt = 0;
 
-  constructor() {
+  /** @param {(camera: import("./tile.js").Camera) => HTMLElement[]} actionsOf a camera */
+  constructor(actionsOf) {
+    this.actionsOf = actionsOf;
+    this.actions = h("div", { class: "actions" });
     this.rows = h("tbody");
     this.none = h("p", { class: "quiet" });
     this.facts = h("dl", { class: "facts" });
@@ -35,6 +38,7 @@ export class Panel {
       this.none,
       h("h2", {}, "Camera"),
       this.facts,
+      this.actions,
     );
   }
 
@@ -68,6 +72,11 @@ export class Panel {
         ? {}
         : { Picture: `${live.frame.width} × ${live.frame.height}`, Model: `${live.model.name} ${live.model.version}` }),
     };
+    const can = JSON.stringify([camera.id, camera.name, camera.state, camera.paused, camera.managed]);
+    if (this.actions.dataset.key !== can) {
+      this.actions.dataset.key = can;
+      this.actions.replaceChildren(...this.actionsOf(camera));
+    }
     const key = JSON.stringify(facts);
     if (this.facts.dataset.key === key) return;
     this.facts.dataset.key = key;

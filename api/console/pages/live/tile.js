@@ -9,7 +9,7 @@ import { Picture } from "./picture.js";
 
 /** @typedef {import("../../live-socket.js").LiveFrame} LiveFrame */
 /**
- * @typedef {{id: string, name: string, source: string, rate: number, recorded: number,
+ * @typedef {{id: string, name: string, source: string, rate: number, recorded: number, paused: boolean, managed: boolean,
  *   state: "online" | "offline" | "unknown", since: string | null, reason: string}} Camera as GET /cameras tells it
  */
 /** @typedef {"live" | "stale" | "offline" | "waiting" | "loading"} State */
