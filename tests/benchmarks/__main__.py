@@ -6,8 +6,9 @@ import click
 import msgspec
 from rich.console import Console
 
-from tests.benchmarks.measure import Plan, measure
+from tests.benchmarks.measure import Plan, measure, measure_uploads, prepare_stack
 from tests.benchmarks.report import draw, markdown, table
+from tests.benchmarks.results import Results
 from tests.support.machine import write_between
 
 
@@ -23,14 +24,26 @@ from tests.support.machine import write_between
 @click.option(
     "--factor", default=1.0, show_default=True, help="Shorter, to see that it runs; such figures are not to be quoted."
 )
-def bench(recording: Path, json_file: Path, docs: Path | None, picture: Path, factor: float) -> None:
+@click.option("--only-uploads", is_flag=True, help="Measure uploads alone; the other figures stay those of the JSON.")
+def bench(  # noqa: PLR0913  # the command's options
+    recording: Path, json_file: Path, docs: Path | None, picture: Path, factor: float, *, only_uploads: bool
+) -> None:
     """Measure Maskwatch on this machine; leave it alone meanwhile."""
     console = Console(highlight=False)
     Path("build").mkdir(exist_ok=True)
     with console.status("") as status:
-        results = measure(
-            recording, Plan(factor), lambda text: status.update(text) if console.is_terminal else console.print(text)
-        )
+
+        def say(text: str) -> None:
+            if console.is_terminal:
+                status.update(text)
+            else:
+                console.print(text)
+
+        if only_uploads:
+            results = msgspec.json.decode(json_file.read_bytes(), type=Results)
+            measure_uploads(prepare_stack(), recording, results, Plan(factor), say)
+        else:
+            results = measure(recording, Plan(factor), say)
     json_file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     draw(results, picture)
     console.print(table(results))

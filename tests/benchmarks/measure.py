@@ -26,10 +26,11 @@ from aiokafka import AIOKafkaConsumer
 
 from maskwatch.embedded.broker import Broker
 from maskwatch.kafka import connection_options
+from maskwatch.model import ShapeName
 from maskwatch.topics import Name, partitions
 from tests.benchmarks.load import names
 from tests.benchmarks.material import FRAMES, SIZE, recorded_jpegs
-from tests.benchmarks.results import Ages, Capture, Cost, Results, Use
+from tests.benchmarks.results import Ages, Capture, Cost, Results, Uploading, Use
 from tests.support.machine import this_machine
 from tests.support.stage import MALLOC, variables
 from tests.support.up import Up, prepared_home
@@ -45,6 +46,11 @@ WARM_UP_S = 60.0
 LOADS = (50, 100, 300)
 CAMERA_COUNTS = (1, 2, 4, 8, 16, 32)
 CAPTURE_RATE = 10
+UPLOAD_RATE = 17.0
+"""A thousand a minute."""
+
+UPLOAD_SHARE = 0.6
+"""Of the capacity for uploads that was measured in the same run."""
 
 
 class Plan:
@@ -65,6 +71,8 @@ class Plan:
         self.age_s = 20 * factor
         self.cost_s = 15 * factor
         self.capture_s = 15 * factor
+        self.upload_s = 300 * factor
+        self.upload_capacity_s = 20 * factor
 
 
 def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
@@ -113,6 +121,7 @@ def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
             detected, used = _piped(up, recording, results.capacity / 2, plan.cost_s, cameras)
             cpu = sum(used[name].cpu for name in ("kafka", "detector", "live")) / 100
             results.costs.append(Cost(cameras, detected, 1000 * cpu / detected))
+    measure_uploads(home, recording, results, plan, say)
     for source in ("scene", "clip"):
         say(f"capture of a {source}")
         results.captures.append(_capture(home, source, jpegs, plan.capture_s))
@@ -150,9 +159,9 @@ def _piped(up: Up, recording: Path, rate: float, seconds: float, cameras: int) -
         return (_ends(up, Name.DETECTIONS) - before) / (time.monotonic() - began), used
 
 
-def limit(recording: Path, seconds: float) -> float:
+def limit(recording: Path, seconds: float, shape: ShapeName = "wide") -> float:
     """Return the frames a second of decode and inference alone."""
-    return _child("bare", str(recording), str(seconds))["rate"]
+    return _child("bare", str(recording), str(seconds), shape)["rate"]
 
 
 def most_piped(up: Up, recording: Path, bare: float, seconds: float) -> float:
@@ -170,6 +179,37 @@ def _ages(up: Up, recording: Path, load: int, capacity: float, seconds: float) -
         ages = _finished(watching)
     cuts = quantiles(ages, n=100)
     return Ages(load, rate, len(ages) / seconds, cuts[49], cuts[94]), used
+
+
+def measure_uploads(home: Path, recording: Path, results: Results, plan: Plan, say: Callable[[str], None]) -> None:
+    """Measure what concerns uploads, anew: each on the stack that :func:`prepare_stack` has made."""
+    say("decode and inference of uploads alone")
+    results.uploads_machine = this_machine()
+    results.uploads = []
+    results.bare_uploads = limit(recording, plan.bare_s, "square")
+    with running_stack(home) as up:
+        _measure_uploads(up, recording, results, plan, say)
+
+
+def _measure_uploads(up: Up, recording: Path, results: Results, plan: Plan, say: Callable[[str], None]) -> None:
+    say("the most uploads that are answered")
+    _uploading(up, recording, 0, WARM_UP_S * plan.upload_capacity_s / 20)
+    results.upload_capacity = _uploading(up, recording, 0, plan.upload_capacity_s).answered
+    for rate in (UPLOAD_RATE, UPLOAD_SHARE * results.upload_capacity):
+        say(f"{rate:.0f} uploads a second, for {plan.upload_s / 60:.0f} minutes")
+        results.uploads.append(_uploading(up, recording, rate, plan.upload_s))
+    say("uploads beside cameras, both as many as there can be")
+    with loading(up, recording, CAMERAS, results.capacity, SETTLE_S + 2 * plan.upload_capacity_s):
+        time.sleep(SETTLE_S)
+        before, began = _ends(up, Name.DETECTIONS), time.monotonic()
+        results.uploads_beside = _uploading(up, recording, 0, plan.upload_capacity_s)
+        results.detected_beside = (_ends(up, Name.DETECTIONS) - before) / (time.monotonic() - began)
+
+
+def _uploading(up: Up, recording: Path, rate: float, seconds: float) -> Uploading:
+    done = _finished(started("uploads", str(recording), up.url, str(rate), str(seconds)))
+    cuts = quantiles(done["latencies"], n=100)
+    return Uploading(rate, len(done["latencies"]) / done["seconds"], len(done["failed"]), cuts[49], cuts[94])
 
 
 def _capture(home: Path, source: str, jpegs: list[bytes], seconds: float) -> Capture:

@@ -7,7 +7,7 @@ from statistics import median
 
 from rich.table import Table
 
-from tests.benchmarks.results import Results, promises
+from tests.benchmarks.results import Results, Uploading, promises
 
 Row = tuple[str, ...]
 
@@ -87,6 +87,8 @@ def _tables(results: Results) -> Iterator[tuple[str, Row, list[Row]]]:
         ("cameras", "detected", "CPU of Kafka, detector and live"),
         [(str(cost.cameras), f"{cost.detected:.1f} frames/s", f"{cost.cpu_ms:.1f} ms") for cost in results.costs],
     )
+    if results.uploads_beside is not None:
+        yield _uploads(results, results.uploads_beside)
     yield (
         "Capture, a row of its own: decode or draw, scale, encode, publish",
         ("source", "rate", "CPU"),
@@ -95,6 +97,28 @@ def _tables(results: Results) -> Iterator[tuple[str, Row, list[Row]]]:
             for capture in results.captures
         ],
     )
+
+
+def _uploads(results: Results, beside: Uploading) -> tuple[str, Row, list[Row]]:
+    when = results.uploads_machine or results.machine
+    title = "Uploads over HTTP, no camera unless said"
+    if when != results.machine:
+        title += f" (measured {when.date}, commit {when.commit})"
+    most, share = results.upload_capacity, results.upload_capacity / results.bare_uploads
+    rows = [
+        ("decode and inference alone", f"{results.bare_uploads:.1f}", "", ""),
+        ("as many as are answered", f"{most:.1f} ({share:.2f} of it)", "", ""),
+        *(
+            (f"{one.offered:.1f} offered ({100 * one.offered / most:.0f} % of capacity)", *_answered(one))
+            for one in results.uploads
+        ),
+        (f"beside cameras at full load ({results.detected_beside:.1f} frames/s detected)", *_answered(beside)),
+    ]
+    return title, ("", "answered a second", "p50", "p95"), rows
+
+
+def _answered(one: Uploading) -> Row:
+    return f"{one.answered:.1f}", f"{one.p50_ms:.0f} ms", f"{one.p95_ms:.0f} ms"
 
 
 def _use(results: Results, when: str, name: str) -> str:

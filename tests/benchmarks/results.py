@@ -38,6 +38,19 @@ class Cost(msgspec.Struct, frozen=True):
     """Of Kafka, detector and live together, for one detected frame."""
 
 
+class Uploading(msgspec.Struct, frozen=True):
+    """How uploads fared at one rate."""
+
+    offered: float
+    """Uploads a second; 0: as many as are answered, in a closed loop."""
+    answered: float
+    """A second."""
+    failed: int
+    """Uploads that were not answered with 200."""
+    p50_ms: float
+    p95_ms: float
+
+
 class Capture(msgspec.Struct, frozen=True):
     """What capture costs."""
 
@@ -64,6 +77,17 @@ class Results(msgspec.Struct):
     ages: list[Ages] = []
     costs: list[Cost] = []
     captures: list[Capture] = []
+    uploads_machine: Machine | None = None
+    """Where and when uploads were measured, which can be done alone."""
+    bare_uploads: float = 0.0
+    """Uploads a second of decode and inference alone."""
+    upload_capacity: float = 0.0
+    """Uploads a second that are answered at most."""
+    uploads: list[Uploading] = []
+    uploads_beside: Uploading | None = None
+    """As many as are answered while cameras offer the capacity."""
+    detected_beside: float = 0.0
+    """Frames a second that were detected meanwhile."""
 
     @property
     def capacity(self) -> float:
@@ -118,6 +142,10 @@ def promises(results: Results) -> list[Promise]:
         )
         for ages in results.ages
     ]
+    for uploading in results.uploads:
+        what = f"{uploading.offered:.0f} uploads a second over 100 connections"
+        rows.append(Promise(f"{what}, p95", uploading.p95_ms, "ms", 200))
+        rows.append(Promise(f"{what}, not answered", uploading.failed, "", 0))
     rows += [
         Promise("memory of the worker, loaded", results.loaded["detector"].rss_mb, "MB", 300),
         Promise("memory of the API, loaded", results.loaded["api"].rss_mb, "MB", 250),
