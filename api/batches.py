@@ -69,7 +69,7 @@ def items(files: Sequence[SentFile], settings: Settings) -> list[Item]:
         elif is_video(file.data):
             found += _stills(file, settings)
         else:
-            found.append(Item(0, file.name, len(file.data), lambda data=file.data: data))  # type: ignore[misc]
+            found.append(Item(0, file.name, len(file.data), _at_hand(file.data)))
         if len(found) > limits.max_batch_files:
             raise ProblemError(TOO_LARGE, f"More than {limits.max_batch_files} files were sent.")
     if sum(item.size for item in found) > limits.max_batch_bytes:
@@ -84,7 +84,11 @@ def _stills(file: SentFile, settings: Settings) -> list[Item]:
         found = stills(file.data, limits)
     except PictureError as error:
         raise ProblemError(UNREADABLE, f"{file.name or 'The body'}: {error}.") from error
-    return [Item(0, file.name, len(still.jpeg), lambda data=still.jpeg: data, still.seconds) for still in found]  # type: ignore[misc]
+    return [Item(0, file.name, len(still.jpeg), _at_hand(still.jpeg), still.seconds) for still in found]
+
+
+def _at_hand(data: bytes) -> Callable[[], bytes]:
+    return lambda: data
 
 
 def _packed(data: bytes, limits: ApiSettings) -> list[Item]:

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from api.upload_index import Place, ValkeyIndex
-from maskwatch import kafka, metrics
+from maskwatch import kafka, metrics, reading
 from maskwatch.errors import BrokerError, MessageError, StoreError
 from maskwatch.kafka import Record
 from maskwatch.messages import Prediction, decode
@@ -106,11 +106,11 @@ class Ledger:
     async def _follow(self) -> None:
         consumer = kafka.lone_consumer(self._settings, self._answers)
         async with kafka.running(consumer, self._settings):
-            span = await kafka.span(consumer, self._settings, self._answers, 0)
+            span = await reading.span(consumer, self._settings, self._answers, 0)
             for partition, end in span.ends.items():
                 consumer.seek(partition, end)
             # Who waits here is answered from the start; the index takes part once it is there.
-            recovering: asyncio.Task[kafka.Span] | None = asyncio.create_task(self._recover(consumer))
+            recovering: asyncio.Task[reading.Span] | None = asyncio.create_task(self._recover(consumer))
             try:
                 while True:
                     batches = await consumer.getmany(timeout_ms=POLL_MS)
@@ -132,7 +132,7 @@ class Ledger:
                     recovering.cancel()
                     await asyncio.gather(recovering, return_exceptions=True)
 
-    async def _take(self, records: Sequence[Record], consumer: AIOKafkaConsumer) -> asyncio.Task[kafka.Span] | None:
+    async def _take(self, records: Sequence[Record], consumer: AIOKafkaConsumer) -> asyncio.Task[reading.Span] | None:
         """Give answers, and note them in the index; if that is away, begin to wait for it."""
         if not records:
             return None
@@ -147,11 +147,11 @@ class Ledger:
         self._give(answer for (answer, _), is_first in zip(answers, first, strict=True) if is_first)
         return None
 
-    async def _recover(self, consumer: AIOKafkaConsumer) -> kafka.Span:
+    async def _recover(self, consumer: AIOKafkaConsumer) -> reading.Span:
         """Wait for the index, and say from where to where answers must be read for it."""
         while True:
             try:
-                span = await kafka.span(consumer, self._settings, self._answers, math.inf)
+                span = await reading.span(consumer, self._settings, self._answers, math.inf)
                 read_until = await self._index.read_until()
                 if not read_until:
                     await self._tell_of_uploads()
@@ -160,14 +160,14 @@ class Ledger:
                 self._say(str(error))
             else:
                 starts = {p: max(offset, read_until.get(p.partition, 0)) for p, offset in span.starts.items()}
-                return kafka.Span(starts, span.ends)
+                return reading.Span(starts, span.ends)
             await asyncio.sleep(RETRY_S)
 
     async def _tell_of_uploads(self) -> None:
         uploads = partitions(self._settings, Name.FRAMES_UPLOAD)
         consumer = kafka.lone_consumer(self._settings, uploads)
         async with kafka.running(consumer, self._settings):
-            span = await kafka.span(consumer, self._settings, uploads, math.inf)
+            span = await reading.span(consumer, self._settings, uploads, math.inf)
             for partition, start in span.starts.items():
                 consumer.seek(partition, start)
             while not await _has_read(consumer, span.ends):

@@ -12,7 +12,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from api.schemas import CameraState
-from maskwatch import kafka, metrics
+from maskwatch import kafka, metrics, reading
 from maskwatch.addresses import without_user
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.messages import CameraStatus, decode, is_camera_id
@@ -157,7 +157,7 @@ class RosterFeed:
         """Follow one topic for ever; what keeps it from being read is waited out."""
         while True:
             try:
-                async for record in kafka.follow(self._settings, name, partition_count(name), self._caught_up[name]):
+                async for record in reading.follow(self._settings, name, partition_count(name), self._caught_up[name]):
                     self._problem = ""
                     self._take(name, record)
             except (BrokerError, KafkaError) as error:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import structlog
 from aiokafka.errors import KafkaError
 
-from maskwatch import kafka, metrics
+from maskwatch import kafka, metrics, reading
 from maskwatch.errors import BrokerError, MaskwatchError, MessageError
 from maskwatch.kafka import Record
 from maskwatch.messages import CLASSES, Detection, Label, decode
@@ -141,7 +141,7 @@ class DetectionStream:
     async def _read(self) -> None:
         consumer = kafka.lone_consumer(self._settings, self._partitions)
         async with kafka.running(consumer, self._settings):
-            span = await kafka.span(consumer, self._settings, self._partitions, 0)
+            span = await reading.span(consumer, self._settings, self._partitions, 0)
             for partition, end in span.ends.items():
                 consumer.seek(partition, end)
             while self._listeners:

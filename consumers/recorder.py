@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumers.timeorder import TimeOrder
-from maskwatch import kafka
+from maskwatch import kafka, reading
 from maskwatch.command import Progress, run
 from maskwatch.errors import BrokerError, SettingsError
 from maskwatch.kafka import Record
@@ -166,7 +166,7 @@ async def record(settings: Settings, asked: Order, stop: asyncio.Event, progress
     consumer = kafka.lone_consumer(settings, chosen)
     async with kafka.running(consumer, settings):
         try:
-            span = await kafka.span(consumer, settings, chosen, asked.back_s)
+            span = await reading.span(consumer, settings, chosen, asked.back_s)
             with RecordingWriter(asked.file, force=asked.force) as writer:
                 recording = _Recording(settings, asked, writer, progress)
                 watch = asyncio.create_task(recording.watch(consumer, chosen[0]))
@@ -196,7 +196,7 @@ class _Recording:
         self._first_ms: int | None = None
         self._away = False
 
-    async def run(self, consumer: AIOKafkaConsumer, span: kafka.Span, stop: asyncio.Event) -> str:
+    async def run(self, consumer: AIOKafkaConsumer, span: reading.Span, stop: asyncio.Event) -> str:
         """Record, and say why it ended."""
         for partition, offset in span.starts.items():
             consumer.seek(partition, offset)
@@ -217,7 +217,7 @@ class _Recording:
             if not order and (stop.is_set() or not behind) and (why := self._ended(stopped=stop.is_set())):
                 return why
 
-    async def _read(self, consumer: AIOKafkaConsumer, span: kafka.Span, order: TimeOrder) -> list[TopicPartition]:
+    async def _read(self, consumer: AIOKafkaConsumer, span: reading.Span, order: TimeOrder) -> list[TopicPartition]:
         """Read what comes, and return which partitions hold more."""
         for partition, records in (await consumer.getmany(*order.empty(), timeout_ms=POLL_MS)).items():
             self._hear()

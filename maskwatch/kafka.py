@@ -7,12 +7,10 @@ its partition. Topic names are given without the prefix, which is put before the
 """
 
 import asyncio
-import math
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -219,48 +217,6 @@ async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, in
     return ""
 
 
-class Span(NamedTuple):
-    """What some partitions held at a moment: offsets to begin with, and those behind the last record."""
-
-    starts: Mapping[TopicPartition, int]
-    ends: Mapping[TopicPartition, int]
-
-
-async def span(
-    consumer: AIOKafkaConsumer, settings: Settings, partitions: Sequence[TopicPartition], back_s: float
-) -> Span:
-    """Tell what partitions hold from some time ago until now.
-
-    Parameters
-    ----------
-    consumer
-        Running.
-    settings
-        Name the cluster.
-    partitions
-        Which.
-    back_s
-        How far back to begin, in seconds: 0 for now, infinity for the oldest that is still there.
-
-    Raises
-    ------
-    BrokerError
-        If the broker does not answer in time.
-    """
-    try:
-        async with asyncio.timeout(settings.kafka.timeout_s * 2):
-            ends = await consumer.end_offsets(partitions)
-            if not back_s:
-                return Span(ends, ends)
-            if math.isinf(back_s):
-                return Span(await consumer.beginning_offsets(partitions), ends)
-            since = int((time.time() - back_s) * 1000)
-            found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
-    except TimeoutError as error:
-        raise BrokerError(f"Kafka at {settings.bootstrap_servers} did not say what its topics hold") from error
-    return Span({p: at.offset if (at := found.get(p)) else ends[p] for p in partitions}, ends)
-
-
 def subscribe(
     consumer: AIOKafkaConsumer,
     settings: Settings,
@@ -342,69 +298,6 @@ async def send(  # noqa: PLR0913  # a record has this many parts
         raise BrokerError(f"{topic} at {settings.bootstrap_servers} did not take a record: {error!r}") from error
 
 
-async def follow(
-    settings: Settings, name: str, partitions: int, caught_up: asyncio.Event | None = None
-) -> AsyncIterator[Record]:
-    """Yield every record of a topic from its beginning, then go on with what comes; without a group.
-
-    Parameters
-    ----------
-    partitions
-        How many the topic has, see :data:`maskwatch.topics.TOPICS`.
-    caught_up
-        Set once all that was there at the start has been yielded and taken.
-
-    Raises
-    ------
-    BrokerError
-        If the cluster cannot be reached at the start. Later outages are waited for.
-    """
-    topic = f"{settings.kafka.topic_prefix}{name}"
-    assigned = [TopicPartition(topic, number) for number in range(partitions)]
-    consumer = lone_consumer(settings, assigned)
-    async with running(consumer, settings):
-        async with _bounded(settings, topic):
-            await consumer.seek_to_beginning(*assigned)
-            ends = await consumer.end_offsets(assigned)
-        while True:
-            batches = await consumer.getmany(timeout_ms=200)
-            for records in batches.values():
-                for record in records:
-                    yield record
-            if caught_up is not None and not caught_up.is_set():
-                async with _bounded(settings, topic):
-                    positions = [await consumer.position(partition) >= ends[partition] for partition in assigned]
-                if all(positions):
-                    caught_up.set()
-
-
-async def held(settings: Settings, name: str, partitions: int) -> list[Record]:
-    """Return every record that a topic holds now; for topics that are small, such as compacted ones.
-
-    Raises
-    ------
-    BrokerError
-        If the cluster cannot be reached, or does not answer in time.
-    """
-    found: list[Record] = []
-    caught_up = asyncio.Event()
-
-    async def collect() -> None:
-        async for record in follow(settings, name, partitions, caught_up):
-            found.append(record)  # noqa: PERF401  # it never ends by itself
-
-    collecting, waiting = asyncio.create_task(collect()), asyncio.create_task(caught_up.wait())
-    try:
-        await asyncio.wait([collecting, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if collecting.done():
-            await collecting
-    finally:
-        for task in (collecting, waiting):
-            task.cancel()
-        await asyncio.gather(collecting, waiting, return_exceptions=True)
-    return found
-
-
 async def check(settings: Settings, timeout_s: float) -> None:
     """Ask the cluster for its metadata, to see that it is there and lets us in.
 
@@ -422,12 +315,3 @@ async def check(settings: Settings, timeout_s: float) -> None:
                 await admin.close()
     except (KafkaError, TimeoutError, OSError) as error:
         raise BrokerError(f"Kafka at {settings.bootstrap_servers} does not answer: {error!r}") from error
-
-
-@asynccontextmanager
-async def _bounded(settings: Settings, topic: str) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(settings.kafka.timeout_s):
-            yield
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerError(f"{topic} at {settings.bootstrap_servers} cannot be read: {error!r}") from error

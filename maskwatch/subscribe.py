@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from maskwatch import kafka
+from maskwatch import kafka, reading
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.kafka import Record
 from maskwatch.messages import (
@@ -163,7 +163,7 @@ class _Reader:
             if self._group:
                 kafka.subscribe(self._consumer, self._settings, [self._name])
             else:
-                span = await kafka.span(self._consumer, self._settings, self._all, self._back_s)
+                span = await reading.span(self._consumer, self._settings, self._all, self._back_s)
                 for partition, offset in span.starts.items():
                     self._consumer.seek(partition, offset)
             try:

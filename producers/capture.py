@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from maskwatch import kafka
+from maskwatch import kafka, reading
 from maskwatch.errors import BrokerError, MessageError, SettingsError
 from maskwatch.messages import Camera, SceneKnobs, decode
 from maskwatch.settings import Settings
@@ -254,7 +254,7 @@ class _Capture:
                 raise outcome
 
     async def _follow_wishes(self) -> None:
-        async for record in kafka.follow(self._settings, Name.CAMERAS, 1, self._caught_up):
+        async for record in reading.follow(self._settings, Name.CAMERAS, 1, self._caught_up):
             try:
                 identity, wish = read_wish(record.key, record.value, record.headers)
             except MessageError as error:
@@ -294,7 +294,7 @@ class _Capture:
             self._opened[camera] = asyncio.get_running_loop().time()
 
     async def _follow_knobs(self) -> None:
-        async for record in kafka.follow(self._settings, Name.SCENE, 1):
+        async for record in reading.follow(self._settings, Name.SCENE, 1):
             camera = (record.key or b"").decode(errors="replace")
             try:
                 self._knobs[camera] = decode(record.value, SceneKnobs) if record.value else SceneKnobs()

@@ -13,7 +13,7 @@ from typing import Literal
 
 from aiokafka.errors import KafkaError
 
-from maskwatch import kafka
+from maskwatch import kafka, reading
 from maskwatch.errors import BrokerError, MessageError, SettingsError
 from maskwatch.messages import Camera, CameraStatus, decode
 from maskwatch.settings import Settings
@@ -139,7 +139,7 @@ class Claims:
             await asyncio.gather(waiting, return_exceptions=True)
 
     async def _follow(self, name: Name, take: Callable[[kafka.Record], None], caught_up: asyncio.Event) -> None:
-        async for record in kafka.follow(self._settings, name, partition_count(name), caught_up):
+        async for record in reading.follow(self._settings, name, partition_count(name), caught_up):
             try:
                 take(record)
             except MessageError:

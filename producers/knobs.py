@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from maskwatch import kafka
+from maskwatch import kafka, reading
 from maskwatch.errors import MessageError, SettingsError, did_you_mean
 from maskwatch.messages import SceneKnobs, decode, encode, is_camera_id
 from maskwatch.settings import Settings
@@ -87,7 +87,7 @@ async def read(settings: Settings, camera_id: str) -> SceneKnobs:
     BrokerError
         If Kafka cannot be reached or does not answer in time.
     """
-    held = await kafka.held(settings, Name.SCENE, partition_count(Name.SCENE))
+    held = await reading.held(settings, Name.SCENE, partition_count(Name.SCENE))
     latest = {record.key: record.value for record in held}
     value = latest.get(camera_id.encode())
     try:

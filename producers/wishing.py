@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from maskwatch import kafka
+from maskwatch import kafka, reading
 from maskwatch.errors import MessageError, SettingsError, SourceError
 from maskwatch.messages import Camera, CameraStatus, SceneKnobs, decode
 from maskwatch.settings import Settings
@@ -35,7 +35,7 @@ async def wished(settings: Settings) -> dict[str, Wish]:
         If Kafka cannot be reached.
     """
     found: dict[str, Wish] = {}
-    for record in await kafka.held(settings, Name.CAMERAS, partition_count(Name.CAMERAS)):
+    for record in await reading.held(settings, Name.CAMERAS, partition_count(Name.CAMERAS)):
         try:
             identity, wish = read_wish(record.key, record.value, record.headers)
         except MessageError:
@@ -56,7 +56,7 @@ async def states(settings: Settings) -> dict[str, CameraStatus]:
         If Kafka cannot be reached.
     """
     found: dict[str, CameraStatus] = {}
-    for record in await kafka.held(settings, Name.CAMERA_STATUS, partition_count(Name.CAMERA_STATUS)):
+    for record in await reading.held(settings, Name.CAMERA_STATUS, partition_count(Name.CAMERA_STATUS)):
         identity = (record.key or b"").decode(errors="replace")
         try:
             found[identity] = decode(record.value, CameraStatus)

@@ -102,6 +102,17 @@ def nearby_addresses() -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda address: address != out))
 
 
+def invitation(door: Door, port: int) -> list[str]:
+    """Return what the terminal shows to those who want to come in from nearby."""
+    url = door.url(port)
+    return [
+        f"  nearby {url}",
+        "         Scan this with a phone in the same network. The browser warns once: nobody has signed the",
+        "         certificate but this machine. Whoever has the address above may use everything.",
+        *code(url).splitlines(),
+    ]
+
+
 def code(text: str) -> str:
     """Return a QR code for a terminal."""
     written = StringIO()

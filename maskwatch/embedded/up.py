@@ -27,7 +27,7 @@ from maskwatch.addresses import without_user
 from maskwatch.embedded import jars, valkey
 from maskwatch.embedded.broker import Broker
 from maskwatch.embedded.ground import check_ports, only_instance
-from maskwatch.embedded.lan import Door, code, prepare
+from maskwatch.embedded.lan import Door, invitation, prepare
 from maskwatch.embedded.screen import Screen, megabytes
 from maskwatch.embedded.supervisor import Child, Supervisor, end_leftovers, tethered
 from maskwatch.errors import SettingsError, StackError
@@ -201,15 +201,6 @@ class _Stack:
         if broker and not broker.archive.is_file():
             self._archiving = asyncio.create_task(archive_classes(broker, ARCHIVE_DELAY_S))
 
-    def _say_door(self, door: Door) -> None:
-        self.screen.line(f"  nearby {door.url(self._settings.api.port)}")
-        self.screen.line(
-            "         Scan this with a phone in the same network. The browser warns once: nobody has signed the"
-        )
-        self.screen.line("         certificate but this machine. Whoever has the address above may use everything.")
-        for row in code(door.url(self._settings.api.port)).splitlines():
-            self.screen.line(row)
-
     async def stop(self) -> None:
         """End everything."""
         self._stopped.set()
@@ -353,7 +344,8 @@ class _Stack:
         prefix = settings.kafka.topic_prefix
         self.screen.line(f"  open   {address(settings)}")
         if self._door is not None:
-            self._say_door(self._door)
+            for line in invitation(self._door, settings.api.port):
+                self.screen.line(line)
         self.screen.line(
             f"  kafka  {settings.bootstrap_servers}      {prefix}frames.live.v1 · {prefix}detections.v1 · …"
             " («maskwatch topics»)"

@@ -3,8 +3,6 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -20,24 +18,13 @@ from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from tests.support.stack import CreateTopics, Kafka
 from tests.support.topic import put
-from tests.support.waiting import eventually
+from tests.support.waiting import at_work, eventually
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def settings_of(kafka: Kafka, folder: Path, **options: object) -> Settings:
     return kafka.settings(archive={"url": folder.as_uri(), "flush_s": 0.5, "days": 10_000, **options})
-
-
-@asynccontextmanager
-async def archiving(settings: Settings) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    running = asyncio.create_task(archive(settings, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(running, 25)
 
 
 async def answer(producer: AIOKafkaProducer, settings: Settings, upload: str, at: datetime = NOON) -> None:
@@ -63,10 +50,10 @@ async def test_answers_are_kept_by_day_and_none_is_missing(
         await put(producer, settings, Name.PREDICTIONS, "bad", b"{")
         await answer(producer, settings, "u1")
         await answer(producer, settings, "u2", NOON + timedelta(days=1))
-        async with archiving(settings):
+        async with at_work(archive, settings):
             await eventually(lambda: len(kept(tmp_path)) == 2)
         await answer(producer, settings, "u3")
-        async with archiving(settings):
+        async with at_work(archive, settings):
             await eventually(lambda: "u3" in kept(tmp_path).get("2026-11-01", ()))
     assert kept(tmp_path) == {"2026-11-01": {"u1", "u3"}, "2026-11-02": {"u2"}}
 
@@ -82,7 +69,7 @@ async def test_a_store_that_is_away_is_waited_for(
     await create_topics(settings, Name.PREDICTIONS)
     async with clients.running(clients.durable_producer(settings), settings) as producer:
         await answer(producer, settings, "u1")
-        async with archiving(settings):
+        async with at_work(archive, settings):
             await asyncio.sleep(2)
             folder.unlink()
             await eventually(lambda: kept(folder) == {"2026-11-01": {"u1"}})
@@ -98,10 +85,10 @@ async def test_what_could_not_be_written_at_the_end_comes_again(
     await create_topics(settings, Name.PREDICTIONS)
     async with clients.running(clients.durable_producer(settings), settings) as producer:
         await answer(producer, settings, "u1")
-        async with archiving(settings):
+        async with at_work(archive, settings):
             await asyncio.sleep(2)
     folder.unlink()
-    async with archiving(settings):
+    async with at_work(archive, settings):
         await eventually(lambda: kept(folder) == {"2026-11-01": {"u1"}})
 
 
@@ -115,7 +102,7 @@ async def test_old_days_are_removed_and_what_is_not_ours_stays(
     (tmp_path / "predictions" / today).mkdir()
     settings = settings_of(kafka, tmp_path, days=30)
     await create_topics(settings, Name.PREDICTIONS)
-    async with archiving(settings):
+    async with at_work(archive, settings):
         await eventually(lambda: {path.name for path in (tmp_path / "predictions").iterdir()} == {today, "notes"})
 
 

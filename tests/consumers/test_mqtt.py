@@ -6,8 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from maskwatch.settings import MqttSettings, Settings
 from maskwatch.topics import Name
 from tests.support.stack import PORTS, CreateTopics, Kafka
 from tests.support.topic import put
+from tests.support.waiting import at_work
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -67,17 +67,6 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     running.stop()
 
 
-@asynccontextmanager
-async def mirroring(settings: Settings) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    running = asyncio.create_task(mirror(settings, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(running, 25)
-
-
 async def see(producer: AIOKafkaProducer, settings: Settings, sequence: int) -> None:
     frame = FrameRef(f"door:s:{sequence}", "door", "s", sequence, NOON, 4, 3, "frames.live.v1", 0, sequence)
     value, headers = encode(
@@ -105,7 +94,7 @@ async def test_detections_and_states_are_told_again(
     async with clients.running(clients.durable_producer(settings), settings) as producer:
         value, headers = encode(CameraStatus("door", "online", NOON), kind="x", source="/x", id="1", time=NOON)
         await put(producer, settings, Name.CAMERA_STATUS, "door", value, headers)
-        async with mirroring(settings):
+        async with at_work(mirror, settings):
             async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
                 await client.subscribe("ours/detections/#")
                 message = await heard(client, producer, settings)
@@ -125,7 +114,7 @@ async def test_an_mqtt_broker_that_is_away_is_waited_for(
     settings = kafka.settings(mqtt={"url": f"mqtt://127.0.0.1:{mosquitto.port}"})
     await create_topics(settings, Name.DETECTIONS, Name.CAMERA_STATUS)
     mosquitto.stop()
-    async with clients.running(clients.durable_producer(settings), settings) as producer, mirroring(settings):
+    async with clients.running(clients.durable_producer(settings), settings) as producer, at_work(mirror, settings):
         for _ in range(2):
             await asyncio.sleep(1)
             await asyncio.to_thread(mosquitto.start)

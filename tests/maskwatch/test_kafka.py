@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch import kafka as clients
+from maskwatch import reading
 from maskwatch.errors import BrokerError, SettingsError
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
@@ -53,7 +54,7 @@ async def test_a_cluster_that_is_not_there_is_named_in_time() -> None:
         async with clients.running(clients.durable_producer(settings), settings):
             pass
     with pytest.raises(BrokerError):
-        await anext(clients.follow(settings, Name.SCENE, 1))
+        await anext(reading.follow(settings, Name.SCENE, 1))
 
 
 async def test_following_yields_what_is_there_then_what_comes(settings: Settings, create_topics: CreateTopics) -> None:
@@ -62,7 +63,7 @@ async def test_following_yields_what_is_there_then_what_comes(settings: Settings
     async with clients.running(clients.durable_producer(settings), settings) as producer:
         for number in range(3):
             await put(producer, settings, Name.SCENE, "demo", f"{number}".encode())
-        records = clients.follow(settings, Name.SCENE, 1, caught_up)
+        records = reading.follow(settings, Name.SCENE, 1, caught_up)
         first = [(await anext(records)).value for _ in range(3)]
         assert not caught_up.is_set()  # the last one was given, not yet taken
         coming = asyncio.ensure_future(anext(records))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from aiokafka import AIOKafkaProducer
 
-from maskwatch import kafka
+from maskwatch import kafka, reading
 from maskwatch.kafka import Record
 from maskwatch.settings import Settings
 from maskwatch.topics import Name, partition_count
@@ -30,7 +30,7 @@ async def read_until(settings: Settings, name: Name, enough: Callable[[list[Reco
     records: list[Record] = []
     try:
         async with asyncio.timeout(PATIENCE_S):
-            async for record in kafka.follow(settings, name, partition_count(name)):
+            async for record in reading.follow(settings, name, partition_count(name)):
                 records.append(record)
                 if enough(records):
                     return records
@@ -43,4 +43,4 @@ async def read_until(settings: Settings, name: Name, enough: Callable[[list[Reco
 async def read_all(settings: Settings, name: Name) -> list[Record]:
     """Read what a topic holds now."""
     async with asyncio.timeout(PATIENCE_S):
-        return await kafka.held(settings, name, partition_count(name))
+        return await reading.held(settings, name, partition_count(name))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
-from maskwatch import kafka
+from maskwatch import kafka, reading
 from maskwatch.errors import BrokerError
 from maskwatch.messages import Detection, FrameInfo, decode, frame_headers
 from maskwatch.model import read_card
@@ -112,7 +112,7 @@ class Subscriber:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        async for record in kafka.follow(self._settings, Name.DETECTIONS, partition_count(Name.DETECTIONS)):
+        async for record in reading.follow(self._settings, Name.DETECTIONS, partition_count(Name.DETECTIONS)):
             detection = decode(record.value, Detection)
             now = time.time()
             self.arrivals.append(

@@ -1,9 +1,9 @@
 """Cameras over HTTP: a real Kafka, a real capture, a real RTSP camera that asks for a password."""
 
-import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.support.front_door import front_door
 from tests.support.rtsp import PASSWORD, RtspCamera, rtsp_camera
 from tests.support.stack import CreateTopics, Kafka
 from tests.support.topic import read_all
-from tests.support.waiting import eventually
+from tests.support.waiting import at_work, eventually
 
 TOPICS = (
     Name.CAMERAS,
@@ -56,17 +56,6 @@ async def asking(settings: Settings, home: Path) -> AsyncIterator[httpx.AsyncCli
         yield client
 
 
-@asynccontextmanager
-async def capturing(settings: Settings) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    running = asyncio.create_task(capture_cameras([], settings, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(running, 25)
-
-
 async def state(client: httpx.AsyncClient, identity: str) -> tuple[str, str]:
     found = (await client.get(f"/cameras/{identity}")).json()
     return found.get("state", ""), found.get("reason", "")
@@ -74,7 +63,7 @@ async def state(client: httpx.AsyncClient, identity: str) -> tuple[str, str]:
 
 async def test_a_camera_is_added_changed_paused_and_removed(ours: Settings, camera: RtspCamera, tmp_path: Path) -> None:
     address = camera.address().replace("rtsp://", f"rtsp://{LOGIN}")
-    async with asking(ours, tmp_path) as client, capturing(ours):
+    async with asking(ours, tmp_path) as client, at_work(partial(capture_cameras, []), ours):
         added = await client.post("/cameras", json={"source": address, "id": "gate", "rate": 5, "recorded": 0})
         assert added.status_code == 201, added.text
         assert added.headers["location"] == "/cameras/gate"
@@ -113,7 +102,7 @@ async def test_an_offline_camera_is_tried_at_once_when_somebody_wants_it(
     monkeypatch.setattr("producers.cadence.LONGEST_RETRY_S", 3600.0)
     monkeypatch.setattr("producers.shooting.retry_delay", lambda _: 3600.0)
     with rtsp_camera() as mortal:
-        async with asking(ours, tmp_path) as client, capturing(ours):
+        async with asking(ours, tmp_path) as client, at_work(partial(capture_cameras, []), ours):
             mortal.kill()
             await client.post("/cameras", json={"source": mortal.address(), "id": "gate"})
 

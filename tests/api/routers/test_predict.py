@@ -25,7 +25,7 @@ from tests.api.routers.test_rest import problem
 from tests.support.front_door import FrontDoor, front_door
 from tests.support.stack import CreateTopics, Kafka, Valkey
 from tests.support.topic import read_all
-from tests.support.waiting import eventually
+from tests.support.waiting import at_work, eventually
 
 TOPICS = (
     Name.FRAMES_LIVE,
@@ -57,17 +57,6 @@ async def answered(asking: Awaitable[httpx.Response]) -> httpx.Response | None:
     return None if answer.status_code == 503 else answer
 
 
-@asynccontextmanager
-async def looking(settings: Settings) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    running = asyncio.create_task(detect(settings, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(running, 25)
-
-
 @pytest.fixture
 async def ours(kafka: Kafka, valkey: Valkey, create_topics: CreateTopics) -> Settings:
     settings = kafka.settings(valkey={"url": valkey.url}, api={"answer_timeout_s": 40, "body_timeout_s": 1})
@@ -90,7 +79,7 @@ async def test_a_picture_is_answered_with_what_is_on_it(ours: Settings, tmp_path
     turned = Image.open(io.BytesIO(GOLDEN)).rotate(90, expand=True)
     exif = Image.Exif()
     exif[0x0112] = 6
-    async with door_to(ours, tmp_path) as (_, client), looking(ours):
+    async with door_to(ours, tmp_path) as (_, client), at_work(detect, ours):
         raw = await client.post("/predict", content=GOLDEN, headers={"Content-Type": "image/jpeg"})
         assert raw.status_code == 200, raw.text
         found = raw.json()
@@ -112,7 +101,7 @@ async def test_a_picture_is_answered_with_what_is_on_it(ours: Settings, tmp_path
 
 
 async def test_a_key_is_answered_once_and_belongs_to_one_body(ours: Settings, tmp_path: Path) -> None:
-    async with door_to(ours, tmp_path) as (_, client), looking(ours):
+    async with door_to(ours, tmp_path) as (_, client), at_work(detect, ours):
         key = {"Idempotency-Key": "order-17"}
         answers = await asyncio.gather(*(client.post("/predict", content=GOLDEN, headers=key) for _ in range(5)))
         assert {answer.status_code for answer in answers} == {200}
@@ -137,7 +126,7 @@ async def test_a_batch_is_answered_item_by_item(ours: Settings, tmp_path: Path) 
         ("file", ("empty.jpg", b"")),
     ]
     key = {"Idempotency-Key": "batch-1"}
-    async with door_to(ours, tmp_path) as (door, client), looking(ours):
+    async with door_to(ours, tmp_path) as (door, client), at_work(detect, ours):
         whole = (await client.post("/batch-predict", files=sent, headers=key)).json()["items"]
         assert [item["name"] for item in whole] == ["one.jpg", "faces.jpg", "notes.txt", "empty.jpg"]
         assert all(is_the_golden_face(item["answer"]["objects"]) for item in whole[:2])
@@ -163,7 +152,7 @@ async def test_a_short_video_is_answered_picture_by_picture(ours: Settings, tmp_
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture[: stream.height, : stream.width])))
         container.mux(stream.encode())
     video = file.getvalue()
-    async with door_to(ours, tmp_path) as (door, client), looking(ours):
+    async with door_to(ours, tmp_path) as (door, client), at_work(detect, ours):
         answer = await client.post("/batch-predict", files={"file": ("visit.mp4", video)})
         found = answer.json()["items"]
         assert [(item["name"], item["seconds"]) for item in found] == [("visit.mp4", 0), ("visit.mp4", 1)]
@@ -189,7 +178,7 @@ async def test_what_is_not_answered_in_time_is_answered_later(
         assert answer.headers["retry-after"]
         where = answer.headers["location"]
         assert (await client.get(where)).json()["status"] == "pending"
-        async with looking(ours):
+        async with at_work(detect, ours):
 
             async def done() -> Any:  # noqa: ANN401  # JSON
                 found = (await client.get(where)).json()
@@ -283,7 +272,7 @@ async def test_while_kafka_is_away_the_retry_is_answered_once(
         assert problem(away, "away")
         assert away.headers["retry-after"] == "5"
         await asyncio.to_thread(own_broker.start)
-        async with looking(ours):
+        async with at_work(detect, ours):
             answer = await eventually(lambda: answered(client.post("/predict", content=GOLDEN, headers=key)))
             assert answer.status_code == 200, answer.text
             again = await client.post("/predict", content=GOLDEN, headers=key)
@@ -293,7 +282,7 @@ async def test_while_kafka_is_away_the_retry_is_answered_once(
 async def test_without_valkey_uploads_without_a_key_are_answered(
     ours: Settings, valkey: Valkey, tmp_path: Path
 ) -> None:
-    async with door_to(ours, tmp_path) as (_, client), looking(ours):
+    async with door_to(ours, tmp_path) as (_, client), at_work(detect, ours):
         await asyncio.to_thread(valkey.kill)
         answer = await client.post("/predict", content=GOLDEN)
         assert answer.status_code == 200, answer.text
@@ -313,7 +302,7 @@ async def test_a_picture_that_the_model_cannot_look_at_is_the_senders(
         }
     )
     await create_topics(front, *TOPICS)
-    async with door_to(front, tmp_path) as (_, client), looking(worker):
+    async with door_to(front, tmp_path) as (_, client), at_work(detect, worker):
         answer = await client.post("/predict", content=jpeg(Image.new("RGB", (800, 600))))
         assert problem(answer, "unreadable-picture")
         found = await client.get(answer.headers["location"])

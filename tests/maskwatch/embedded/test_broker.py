@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch import kafka, topics
+from maskwatch import kafka, reading, topics
 from maskwatch.embedded.broker import Broker, _run, free_port
 from maskwatch.embedded.up import archive_classes
 from maskwatch.errors import StackError
@@ -33,7 +33,7 @@ def run(command: list[str]) -> None:
 
 
 async def newest(settings: Settings) -> bytes | None:
-    async for record in kafka.follow(settings, Name.CAMERAS, 1):
+    async for record in reading.follow(settings, Name.CAMERAS, 1):
         return record.value
     raise AssertionError("follow never ends")
 
