@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from PIL import Image
 
 from maskwatch import topics
 from maskwatch.errors import StackError
@@ -25,6 +26,7 @@ from maskwatch.settings import Settings
 from tests.support import stack
 from tests.support.stack import CreateTopics, Kafka, Valkey
 
+OPEN_IMAGE = Image.open
 DISK_BYTES = 2**33
 """Nothing is reserved. A flood of frames must fit under the byte caps that follow from it: what a cap removes is gone
 for a reader that is behind, at the moment that the broker happens to look.
@@ -44,6 +46,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _pillow_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ultralytics puts a function of its own in its place as soon as it is imported; what serves never imports it.
+    monkeypatch.setattr(Image, "open", OPEN_IMAGE)
 
 
 @pytest.fixture(scope="session")

@@ -177,6 +177,7 @@ def test_only_the_demo_scene_says_what_to_do_next(
     page = open_page("/live", permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Add your camera").click()
     dialog = page.get_by_role("dialog", name="Add your camera")
+    dialog.get_by_text("A camera of this computer").click()
     expect(dialog.get_by_text("maskwatch camera webcam:0 --id desk")).to_be_visible()
     dialog.get_by_role("button", name="Copy «maskwatch camera webcam:0 --id desk»").click()
     expect(page.get_by_text("Command copied")).to_be_attached()
