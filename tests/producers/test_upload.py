@@ -149,6 +149,8 @@ def test_what_is_no_picture_is_refused_with_the_reason(data: bytes, why: str) ->
         prepare(data, MOST_PIXELS)
 
 
+# Of metadata that make no sense Pillow warns, and reads on.
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), kind=st.sampled_from(["JPEG", "PNG", "WEBP"]))
 def test_damaged_pictures_are_taken_or_refused_and_nothing_else(data: st.DataObject, kind: str) -> None:
