@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python requirements/install.py
 MASKWATCH := $(BIN)/maskwatch
 # Megabytes that are fetched, and that lie on the disk once they are unpacked too; measured, for the progress bar.
-BASE_MB := 189
-BASE_UNPACKED_MB := 810
-DEV_MB := 360
-DEV_UNPACKED_MB := 1330
+BASE_MB := 233
+BASE_UNPACKED_MB := 960
+DEV_MB := 424
+DEV_UNPACKED_MB := 1550
 TRAIN_UNPACKED_MB := 9000
 
 .DEFAULT_GOAL := help
