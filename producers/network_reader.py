@@ -110,7 +110,11 @@ def _frames(order: Order, connection: Connection, patience: Patience, guard: Gua
         # One decoding thread: what many cameras share is better spent on a frame of each.
         stream.thread_type = "NONE"
         damaged = 0
+        patience.renew(order.read_timeout_s)
         for packet in container.demux(stream):
+            # When its time is over FFmpeg gives what it has of a packet, and would wait again: an old picture, late.
+            if patience.is_over():
+                return TOO_LATE
             patience.renew(order.read_timeout_s)
             try:
                 frames = packet.decode()

@@ -121,7 +121,12 @@ class Line:
                 return
             self._sockets.append(near)
             if self._live.is_set():
-                far = socket.create_connection(("127.0.0.1", self._port))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._port))
+                except OSError:
+                    # Nobody is at the other end.
+                    near.close()
+                    continue
                 self._sockets.append(far)
                 for source, target in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=(source, target), daemon=True).start()

@@ -63,7 +63,7 @@ class LivePage {
     this.hint = h(
       "p",
       { class: "next-step", hidden: true },
-      "This is the demo scene. ",
+      h("span", {}, "This is the demo scene."),
       h(
         "button",
         { class: "button outlined", type: "button", onclick: () => openAddCamera(this.around) },
