@@ -100,6 +100,10 @@ async def test_detections_and_states_are_told_again(
                 message = await heard(client, producer, settings)
                 assert str(message.topic) == "ours/detections/door"
                 assert json.loads(bytes(message.payload))["frame"]["camera"] == "door"
+            # Once the state has been told, whoever comes later is told it too.
+            async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client, asyncio.timeout(30):
+                await client.subscribe("ours/cameras/+")
+                await anext(aiter(client.messages))
             async with aiomqtt.Client("127.0.0.1", mosquitto.port) as late:
                 await late.subscribe("ours/cameras/+")
                 async with asyncio.timeout(30):
