@@ -61,6 +61,7 @@ def figure(request: pytest.FixtureRequest) -> Iterator[Figure]:
                 "unit": unit,
                 "most": most,
                 "least": least,
+                "long": request.node.get_closest_marker("long") is not None,
             }
         )
         if (most is not None and value > most) or (least is not None and value < least):
