@@ -71,12 +71,12 @@ def test_a_score_is_shown_on_hover_and_all_of_them_by_a_key(
     place = canvas(page).bounding_box()
     assert place is not None
     page.mouse.move(place["x"] + (x1 + x2) / 2 * place["width"], place["y"] + (y1 + y2) / 2 * place["height"])
-    page.wait_for_function("probes.texts.includes('Without mask 0.88')")
+    page.wait_for_function("() => probes.texts.includes('Without mask 0.88')")
     assert "With mask 0.95" not in page.evaluate("probes.texts")
     page.mouse.move(2, 2)
     page.keyboard.press("s")
     page.wait_for_function(
-        "['With mask 0.95', 'Without mask 0.88', 'Incorrect 0.81'].every((text) => probes.texts.includes(text))"
+        "() => ['With mask 0.95', 'Without mask 0.88', 'Incorrect 0.81'].every((text) => probes.texts.includes(text))"
     )
     expect(page.get_by_role("button", name="Scores")).to_have_attribute("aria-pressed", "true")
     page.reload()
@@ -101,7 +101,7 @@ def test_every_message_is_acknowledged_and_every_bitmap_closed(open_page: Open, 
     assert server.script("demo").most_unacknowledged <= 2
     server.scripts.clear()
     expect(page.get_by_text("No cameras yet")).to_be_visible()
-    page.wait_for_function("probes.bitmaps === 0")
+    page.wait_for_function("() => probes.bitmaps === 0")
 
 
 def test_broken_messages_harm_no_frame(open_page: Open, server: ConsoleServer) -> None:
@@ -151,7 +151,7 @@ def test_on_a_phone_pictures_are_as_wide_as_the_screen_and_those_out_of_sight_ha
     assert server.script("cam-12").connections == 0
     canvas(page, "cam-12").locator("xpath=ancestor::article").scroll_into_view_if_needed()
     wait_for_frames(page, 1, "cam-12")
-    page.wait_for_function("document.querySelector('article').dataset.sight === 'false'")
+    page.wait_for_function("() => document.querySelector('article').dataset.sight === 'false'")
     for button in page.locator("button:visible, nav a:visible").all():
         target = button.bounding_box()
         assert target is not None

@@ -78,10 +78,10 @@ def test_the_keyboard_alone_does_everything(open_page: Open, server: ConsoleServ
     page.keyboard.press("Escape")
     expect(page.get_by_role("navigation")).to_be_visible()
     page.keyboard.press("f")
-    page.wait_for_function("document.fullscreenElement !== null")
+    page.wait_for_function("() => document.fullscreenElement !== null")
     expect(page.get_by_role("button", name="Full screen")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("f")
-    page.wait_for_function("document.fullscreenElement === null")
+    page.wait_for_function("() => document.fullscreenElement === null")
 
 
 def test_tab_reaches_the_content_and_the_cameras(open_page: Open) -> None:

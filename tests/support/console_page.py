@@ -23,7 +23,11 @@ def tile(page: Page, camera: str = "demo") -> Locator:
 
 
 def wait_for_frames(page: Page, count: int = 2, camera: str = "demo") -> None:
-    """Wait until so many more frames were drawn."""
+    """Wait until so many more frames were drawn.
+
+    What a page is polled with must be a function, here and elsewhere: Playwright evaluates an expression anew at
+    every poll, which the console's own Content Security Policy refuses from the second on.
+    """
     found = canvas(page, camera)
     before = int(found.get_attribute("data-drawn") or 0) if found.count() else 0
     page.wait_for_function(
