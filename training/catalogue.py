@@ -13,6 +13,7 @@ from maskwatch.annotations import annotations, missing_part, pictures_by_stem, r
 from maskwatch.errors import AnnotationError
 from maskwatch.messages import CLASSES, MarkedFace
 from training.errors import CatalogueError
+from training.twins import FILE, read_twins
 
 SMALLEST_SIDE = 2.0
 """Boxes with a side under this many pixels after clipping are refused: no detector can learn from them."""
@@ -24,8 +25,18 @@ class Picture(msgspec.Struct, frozen=True):
     path: Path
     source: str
     width: int
+    """As the picture is shown: turned as its EXIF orientation says."""
     height: int
     faces: tuple[MarkedFace, ...]
+    """Boxes are in 0..1 of the picture as it is shown."""
+    twin: str = ""
+    """Stem of another file of the same photograph, in any source: both stay on one side of a split."""
+    burst: str = ""
+    """Names the stretch of one camera that it is from: a burst stays on one side of a split."""
+    orientation: int = 1
+    """EXIF's: 1 if the picture is stored as it is shown. A decoder that ignores it must turn the picture."""
+    annotation: str = ""
+    """The file that the faces were read from, relative to the source's folder."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -81,7 +92,8 @@ def read_voc(folder: Path) -> tuple[list[Picture], list[Refusal]]:
         raise CatalogueError(f"{folder} is not a Pascal VOC folder: {part}/ is missing")
     by_stem = pictures_by_stem(folder)
     pictures: list[Picture] = []
-    refused: list[Refusal] = []
+    twins, strangers = read_twins(folder, by_stem)
+    refused = [Refusal(folder / FILE, f"{row}: no such picture") for row in strangers]
     for annotation in annotations(folder):
         path = by_stem.pop(annotation.stem, None)
         if path is None:
@@ -92,6 +104,7 @@ def read_voc(folder: Path) -> tuple[list[Picture], list[Refusal]]:
             refused.append(Refusal(path, "cannot be decoded"))
             continue
         height, width = image.shape[:2]
-        pictures.append(Picture(path, folder.name, width, height, _faces(annotation, width, height, refused)))
+        faces = _faces(annotation, width, height, refused)
+        pictures.append(Picture(path, folder.name, width, height, faces, twins.get(path.stem, "")))
     refused.extend(Refusal(path, "no annotation has this stem") for path in by_stem.values())
     return pictures, refused

@@ -1,0 +1,63 @@
+"""Which pictures of a folder are the same photograph as another: a ``twins.csv`` beside the pictures says so.
+
+Data sets are published again with other sizes and under other names. A fingerprint finds most such pairs; the list
+names them all, so that both of a pair stay on one side of a split. A row holds two file names, in columns whose titles
+end in ``file``; the one that names no picture of this folder names the twin, and suffixes do not count. Where a
+picture was named after its twin, as in ``eden_street.jpg`` for ``street.png``, this is enough to find it.
+"""
+
+import csv
+from collections.abc import Collection
+from pathlib import Path, PurePath
+
+from training.errors import CatalogueError
+
+FILE = "twins.csv"
+
+
+def read_twins(folder: Path, stems: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """Read the list of twins of a folder, if it has one.
+
+    Parameters
+    ----------
+    folder
+        May hold a ``twins.csv``.
+    stems
+        Of the folder's pictures.
+
+    Returns
+    -------
+    twins, strangers
+        The stem of the twin by the stem of the picture; and the rows that name no picture of this folder.
+
+    Raises
+    ------
+    CatalogueError
+        If the list is not made of columns with a title.
+    """
+    try:
+        with (folder / FILE).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return {}, []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CatalogueError(f"{folder / FILE} cannot be read: {error}") from error
+    twins: dict[str, str] = {}
+    strangers: list[str] = []
+    for row in rows:
+        names = [PurePath(value).stem for title, value in row.items() if title and title.endswith("file") and value]
+        own = next(filter(None, (_own(name, stems) for name in names)), None)
+        other = next((name for name in names if name != own), None)
+        if own is None or other is None:
+            strangers.append(", ".join(str(value) for value in row.values()))
+        else:
+            twins[own] = other
+    return twins, strangers
+
+
+def _own(name: str, stems: Collection[str]) -> str | None:
+    """Return the picture that a name means: the one of this name, or the only one that was named after it."""
+    if name in stems:
+        return name
+    named_after = [stem for stem in stems if stem.endswith(f"_{name}")]
+    return named_after[0] if len(named_after) == 1 else None
