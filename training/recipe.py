@@ -5,16 +5,65 @@ from pathlib import Path
 import msgspec
 
 
-class Recipe(msgspec.Struct, frozen=True):
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One training."""
 
     weights: Path
-    """Where it starts."""
-    epochs: int
+    """Where it starts: a checkpoint of the architecture to train."""
+    epochs: int = 50
     image_size: int = 416
     """Pixels of the long side."""
     batch: int = 16
+    """Pictures a step. Nothing is accumulated over steps: a short training needs many of them."""
     seed: int = 1
     learning_rate: float = 0.001
+    """Of AdamW at its height; it falls as a cosine to `last_rate` of it."""
+    last_rate: float = 0.01
+    weight_decay: float = 0.0005
+    warmup_epochs: float = 1.0
+    patience: int = 20
+    """Epochs without a better val before it ends early."""
+    mosaic: float = 1.0
+    """Probability that four pictures are put together."""
     close_mosaic: int = 2
     """The last epochs see whole pictures."""
+    scale: float = 0.5
+    """Pictures are scaled by 1 ± this."""
+    translate: float = 0.1
+    flip: float = 0.5
+    """Probability that a picture is mirrored."""
+    hue: float = 0.015
+    saturation: float = 0.7
+    brightness: float = 0.4
+    degraded: float = 0.0
+    """Probability that a picture is dimmed, blurred, made noisy and so on (:mod:`maskwatch.degradation`)."""
+    rare: float = 0.0
+    """Pictures of classes that are on less than this share of all are drawn more often; 0 draws all alike."""
+    shares: dict[str, float] = {}
+    """How often a source's pictures are drawn, beside 1 for the others; 0.3 sees a third of them each epoch."""
+    without: tuple[str, ...] = ()
+    """Sources that are not trained on."""
+    distil_from: Path | None = None
+    """A larger model's checkpoint whose features are followed; None for none."""
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    Raises
+    ------
+    ValueError
+        If it is not TOML or not a recipe; the text says where.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Recipe, dec_hook=_path)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{path} is not a recipe: {error}") from error
+
+
+def _path(_kind: type, value: object) -> Path:
+    if isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"{value!r} is no path")
