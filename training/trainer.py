@@ -110,13 +110,12 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         self._asked_to_stop = False
         self._began = self._epoch_began = time.monotonic()
         self._steps = 0
-        self._told = 0
         super().__init__(overrides=overrides, _callbacks=_callbacks)
         self.add_callback("on_train_epoch_start", ExactTrainer._begin_epoch)
         self.add_callback("on_train_batch_start", ExactTrainer._use_all_cores)
         self.add_callback("on_train_batch_end", ExactTrainer._tell_step)
         self.add_callback("on_train_epoch_end", ExactTrainer._refuse_to_diverge)
-        self.add_callback("on_fit_epoch_end", ExactTrainer._tell_epoch)
+        self.add_callback("on_model_save", ExactTrainer._tell_epoch)
 
     def stop_soon(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """End before the next batch; what was learnt since the last epoch is learnt again next time."""
@@ -249,9 +248,6 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
             )
 
     def _tell_epoch(self) -> None:
-        if self._told == self.epoch + 1:  # Ultralytics ends with one more of these, for the best epoch
-            return
-        self._told = self.epoch + 1
         now = time.monotonic()
         done, began = self.epoch + 1 - self.start_epoch, self._began
         self._on_epoch(
