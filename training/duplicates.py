@@ -5,12 +5,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.errors import CatalogueError
+from training.errors import CatalogueError, PackagesMissingError
+
+try:
+    import imagehash
+except ModuleNotFoundError as error:
+    raise PackagesMissingError("imagehash") from error
 
 NEAR_DUPLICATE_BITS = 6
 """Of the 64 bits of a DCT hash. On facemask-voc the known near-identical pairs differ in at most this many."""
