@@ -20,9 +20,11 @@ import click
 from maskwatch import __version__
 from maskwatch.addresses import hide_users
 from maskwatch.camera_commands import cameras
+from maskwatch.data_commands import data
 from maskwatch.errors import MaskwatchError
 from maskwatch.lazy import call
 from maskwatch.messages import CLASSES
+from maskwatch.model_commands import mlflow, models
 from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 
@@ -31,6 +33,7 @@ SECTIONS = {
     "Look": ("topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay"),
+    "Train": ("data", "models", "mlflow"),
     "Stages, one process each": ("detector", "live", "api", "archive", "mqtt"),
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -202,6 +205,9 @@ def camera(settings: Settings, /, source: str | None, file: Path | None, **optio
 
 
 main.add_command(cameras)
+main.add_command(models)
+main.add_command(mlflow)
+main.add_command(data)
 
 
 @main.group(short_help="Turn the demo scene's knobs; draw pictures for training.")

@@ -11,7 +11,16 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from maskwatch.errors import SettingsError, did_you_mean
@@ -21,6 +30,8 @@ FILE_VARIABLE = "MASKWATCH_SETTINGS"
 DEFAULT_FILE = Path("maskwatch.toml")
 PROJECT = Path(__file__).resolve().parents[1]
 """The clone, or the image's folder, that this runs from."""
+MODELS = PROJECT / "data" / "models"
+"""The models that come with it."""
 
 _NOT_SETTINGS = (FILE_VARIABLE,)
 
@@ -123,14 +134,17 @@ class CaptureSettings(_Group):
 class DetectorSettings(_Group):
     """The detector workers."""
 
-    model: Path = Field(PROJECT / "data/models/default", description="folder of model.json and the files it names")
+    model: Path = Field(
+        MODELS / "default",
+        description="a model of data/models by its name, such as default, or the folder of another's model.json",
+    )
     runtime: Literal["openvino", "onnxruntime"] = Field("openvino", description="what runs the model")
     providers: tuple[str, ...] = Field(
         ("CPUExecutionProvider",),
         description="ONNX Runtime's providers, first choice first; CUDA and TensorRT are untested on a GPU",
     )
-    precision: Literal["auto", "int8", "fp32"] = Field(
-        "auto", description="auto: INT8 where the CPU multiplies it fast"
+    precision: Literal["auto", "int8", "fp16", "fp32"] = Field(
+        "auto", description="auto: INT8 where the CPU multiplies it fast, else FP32"
     )
     threads: int = Field(2, ge=1, le=64, description="inference threads, each with a request of its own")
     score: float = Field(0.4, gt=0, lt=1, description="faces under this score are not reported")
@@ -152,6 +166,13 @@ class DetectorSettings(_Group):
     instance: str = Field(
         "", description="static member id, one per process: its restart keeps its partitions; empty: a dynamic member"
     )
+
+    @field_validator("model")
+    @classmethod
+    def _by_name(cls, model: Path) -> Path:
+        # A name of ours counts even where a folder of that name happens to lie: ./NAME means the folder.
+        known = MODELS / model
+        return known if len(model.parts) == 1 and known.is_dir() else model
 
 
 class LiveSettings(_Group):
@@ -191,6 +212,20 @@ class MetricsSettings(_Group):
     )
 
 
+class MlflowSettings(_Group):
+    """MLflow: what was trained, and which models are registered."""
+
+    tracking_uri: SecretStr = Field(
+        SecretStr(""), description="http://… of your own server; empty keeps all in a SQLite file beside the data"
+    )
+    experiment: str = Field("maskwatch", min_length=1, description="where trainings are logged")
+    model: str = Field("maskwatch", min_length=1, description="name that models are registered under")
+    timeout_s: int = Field(10, ge=1, le=600, description="longest wait for one answer of MLflow, in seconds")
+    retry_after_s: float = Field(30, gt=0, description="MLflow being away, a training tries it again after that long")
+    finish_s: float = Field(60, ge=0, description="longest that a finished training waits until all of it is in MLflow")
+    port: int = Field(5000, ge=1, le=65535, description="port of MLflow's pages, loopback only")
+
+
 class LogSettings(_Group):
     """Logs."""
 
@@ -214,6 +249,7 @@ class Settings(BaseSettings):
     live: LiveSettings = LiveSettings()
     archive: ArchiveSettings = ArchiveSettings()
     mqtt: MqttSettings = MqttSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
 
@@ -226,6 +262,11 @@ class Settings(BaseSettings):
     def valkey_url(self) -> str:
         """Return the store in use: the user's, or the embedded Valkey. May hold a password: never log it."""
         return self.valkey.url.get_secret_value() or f"redis://127.0.0.1:{self.valkey.port}/0"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Return the MLflow in use: the user's, or a SQLite file. May hold a password: never log it."""
+        return self.mlflow.tracking_uri.get_secret_value() or f"sqlite:///{self.data_dir.resolve()}/mlflow/mlflow.db"
 
     @classmethod
     def settings_customise_sources(
