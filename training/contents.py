@@ -7,6 +7,7 @@ the most names in common with the annotation's: ``labels/train/1.txt`` goes with
 """
 
 import mimetypes
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from maskwatch.annotations import PICTURE_SUFFIXES, MarkedObject
 from training.catalogue import Refusal, Repair
+from training.errors import CatalogueError
 
 PIXELS_OF_THE_PICTURE = (0.0, 0.0)
 """The size of a picture of which an annotation does not tell the size."""
@@ -51,15 +53,37 @@ class Files(NamedTuple):
 
 
 def files_below(folder: Path) -> Files:
-    """List what lies below a folder, in order; folders that macOS or Git keep for themselves are left aside."""
-    below = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
-    )
+    """List what lies below a folder, in order; folders that macOS or Git keep for themselves are left aside.
+
+    Links are followed, each folder once.
+
+    Raises
+    ------
+    CatalogueError
+        If a folder cannot be listed.
+    """
+    below: list[Path] = []
+    seen: set[str] = set()
+    try:
+        for base, folders, names in os.walk(folder, onerror=_give_up, followlinks=True):
+            real = os.path.realpath(base)
+            folders[:] = [] if real in seen else sorted(name for name in folders if _counts(name))
+            if real not in seen:
+                below += [Path(base, name) for name in names if _counts(name)]
+            seen.add(real)
+    except OSError as error:
+        raise CatalogueError(f"{error.filename} cannot be listed: {error.strerror}") from error
+    below.sort()
     pictures = [path for path in below if path.suffix.lower() in PICTURE_SUFFIXES]
     return Files(pictures, [path for path in below if path.suffix.lower() not in PICTURE_SUFFIXES])
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _give_up(error: OSError) -> None:
+    raise error
 
 
 class PicturesByStem:

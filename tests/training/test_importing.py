@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -223,6 +225,17 @@ def test_without_a_picture_left_nothing_is_written_and_it_is_said_why(folders: l
     assert "the picture cannot be decoded: 1" in result.stderr
     assert result.stderr.endswith("maskwatch: no picture is left: nothing was written\n")
     assert not (tmp_path / "c.json").exists()
+
+
+def test_packages_that_are_missing_are_named(folders: list[Path], tmp_path: Path) -> None:
+    # As on a base install, which has no training packages.
+    code = "import sys; sys.modules['imagehash'] = None; from maskwatch.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "data", "import", str(folders[0]), "--out", str(tmp_path / "c.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stderr == (
+        "maskwatch: imagehash is not installed; «make .venv/.train» installs what training needs (3 GB)\n"
+    )
+    assert done.returncode == 69
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data: facemask-voc, as «maskwatch data get» brings it")

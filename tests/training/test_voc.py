@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.annotated import picture, voc, voc_object
 from training.contents import Contents, files_below
+from training.errors import CatalogueError
 from training.voc import read, recognise
 
 MASK = voc_object("with_mask", 10, 10, 30, 20)
@@ -73,3 +74,18 @@ def test_nothing_is_dropped_in_silence(tmp_path: Path) -> None:
         ("old.bmp", "the file is of a kind that is not read"),
         ("clip.mp4", "the file is of a kind that is not read"),
     }
+
+
+def test_links_are_followed_and_each_folder_is_read_once(tmp_path: Path) -> None:
+    picture(tmp_path / "elsewhere" / "a.jpg")
+    voc(tmp_path / "set" / "annotations" / "a.xml")
+    (tmp_path / "set" / "images").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "round").symlink_to(tmp_path / "set")
+    (told,) = contents(tmp_path / "set").told
+    assert told.path == tmp_path / "set" / "images" / "a.jpg"
+    assert refusals(tmp_path / "set") == set()
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="gone cannot be listed: No such file or directory"):
+        files_below(tmp_path / "gone")
