@@ -11,7 +11,7 @@ from maskwatch.errors import ModelError
 from maskwatch.model import FILE, ModelCard, check_file, read_card
 
 FIGURES = "figures.json"
-MANIFEST = "manifest.json"
+PROVENANCE = "provenance.json"
 _PRECISIONS = {"map50", "map50_95", "ap50", "ap50_95"}
 """Average precisions in ``figures.json``: what means something beside another model's."""
 
@@ -32,7 +32,7 @@ class Exported(msgspec.Struct, frozen=True):
     headline: dict[str, str]
     """The few figures that tell it apart: mAP50 of each set, with its interval where there is one."""
     manifest: str
-    """SHA-256 of the manifest; empty if the folder does not hold it."""
+    """SHA-256 of the manifest that it was trained on; empty if the folder does not say."""
 
 
 def read_exported(folder: Path) -> Exported:
@@ -63,7 +63,7 @@ def read_exported(folder: Path) -> Exported:
         files=files,
         figures=dict(flat(figures)),
         headline=dict(headline(figures)),
-        manifest=_json(folder / MANIFEST).get("sha256", ""),
+        manifest=_json(folder / PROVENANCE).get("plan", {}).get("data", ""),
     )
 
 

@@ -21,7 +21,7 @@ from maskwatch.settings import Settings
 from training.errors import PackagesMissingError, TrackingError
 
 HOST = "127.0.0.1"
-START_S = 120
+START_S = 300
 """It takes seconds, but ten times as many on a machine that is busy training."""
 STOP_S = 10
 _POLL_S = 0.2

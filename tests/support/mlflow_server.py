@@ -13,7 +13,7 @@ import httpx
 
 from tests.support.ports import free_port
 
-START_S = 120
+START_S = 300
 
 
 class MlflowServer:

@@ -55,8 +55,8 @@ def test_a_training_that_is_killed_between_any_two_writes_is_logged_once_and_who
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MlflowServer]:
     server = MlflowServer(tmp_path)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.kill()
