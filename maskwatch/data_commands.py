@@ -35,6 +35,30 @@ def data_import(  # noqa: PLR0913  # a command line
     call("training.importing:command", folders, form, pairs, class_table, out, as_json=as_json)
 
 
+@data.command("split", short_help="Make a version of the data set: what is trained on, what judges.")
+@click.argument("catalogues", nargs=-1, required=True, metavar="CATALOGUE...", type=_FILE)
+@click.option("--previous", type=_FILE, metavar="MANIFEST", help="Build upon this version; its test part is frozen.")
+@click.option(
+    "--train-only", multiple=True, metavar="SOURCE", help="Never judge by it, such as drawn people; repeatable."
+)
+@click.option("--labels", multiple=True, metavar="SOURCE", help="People's labels: a third is held out; repeatable.")
+@click.option("--out", type=_FILE, required=True, help="The manifest, a JSON file.")
+def data_split(
+    catalogues: tuple[Path, ...],
+    previous: Path | None,
+    train_only: tuple[str, ...],
+    labels: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Decide for every picture whether it is trained on, chooses the best epoch, or judges.
+
+    Example: maskwatch data split catalogue.json --out manifest.json
+
+    80, 10 and 10 % of every source and class; look-alikes stay on one side. See docs/datasets.md.
+    """
+    call("training.versions:command", catalogues, previous, frozenset(train_only), frozenset(labels), out)
+
+
 @data.command("export", short_help="Write a catalogue or a manifest as a folder.")
 @click.argument("file", metavar="CATALOGUE|MANIFEST", type=_FILE)
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True)

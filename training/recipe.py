@@ -1,8 +1,13 @@
 """How a training is done: everything that changes its result, and nothing that needs torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -10,34 +15,34 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     weights: Path
     """Where it starts: a checkpoint of the architecture to train."""
-    epochs: int = 50
-    image_size: int = 416
+    epochs: Count = 50
+    image_size: Annotated[int, msgspec.Meta(ge=32, le=2048)] = 416
     """Pixels of the long side."""
-    batch: int = 16
+    batch: Count = 16
     """Pictures a step. Nothing is accumulated over steps: a short training needs many of them."""
     seed: int = 1
-    learning_rate: float = 0.001
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.001
     """Of AdamW at its height; it falls as a cosine to `last_rate` of it."""
-    last_rate: float = 0.01
-    weight_decay: float = 0.0005
+    last_rate: Share = 0.01
+    weight_decay: Share = 0.0005
     warmup_epochs: float = 1.0
-    patience: int = 20
+    patience: Count = 20
     """Epochs without a better val before it ends early."""
-    mosaic: float = 1.0
+    mosaic: Share = 1.0
     """Probability that four pictures are put together."""
     close_mosaic: int = 2
     """The last epochs see whole pictures."""
-    scale: float = 0.5
+    scale: Share = 0.5
     """Pictures are scaled by 1 ± this."""
-    translate: float = 0.1
-    flip: float = 0.5
+    translate: Share = 0.1
+    flip: Share = 0.5
     """Probability that a picture is mirrored."""
-    hue: float = 0.015
-    saturation: float = 0.7
-    brightness: float = 0.4
-    degraded: float = 0.0
+    hue: Share = 0.015
+    saturation: Share = 0.7
+    brightness: Share = 0.4
+    degraded: Share = 0.0
     """Probability that a picture is dimmed, blurred, made noisy and so on (:mod:`maskwatch.degradation`)."""
-    rare: float = 0.0
+    rare: Share = 0.0
     """Pictures of classes that are on less than this share of all are drawn more often; 0 draws all alike."""
     shares: dict[str, float] = {}
     """How often a source's pictures are drawn, beside 1 for the others; 0.3 sees a third of them each epoch."""
@@ -58,12 +63,23 @@ def read_recipe(path: Path) -> Recipe:
         If it cannot be read.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Recipe, dec_hook=_path)
-    except msgspec.MsgspecError as error:
+        return recipe_of(msgspec.toml.decode(path.read_bytes()))
+    except ValueError as error:
         raise ValueError(f"{path} is not a recipe: {error}") from error
 
 
+def recipe_of(values: Mapping[str, object]) -> Recipe:
+    """Make a recipe of values by name.
+
+    Raises
+    ------
+    ValueError
+        If one is not known, is missing or does not fit; the text says which.
+    """
+    return msgspec.convert(values, Recipe, dec_hook=_path)
+
+
 def _path(_kind: type, value: object) -> Path:
-    if isinstance(value, str):
+    if isinstance(value, str | Path):
         return Path(value)
     raise ValueError(f"{value!r} is no path")

@@ -13,19 +13,23 @@ from typing import Any
 
 import msgspec
 import structlog
-from matplotlib import get_data_path
 
 from training import draws
-from training.errors import DivergedError, TrainingError
+from training.errors import DivergedError, PackagesMissingError, TrainingError
 from training.manifest import Manifest, load, save
 from training.progress import Epoch, Step
 from training.recipe import Recipe
-from training.trainer import ExactTrainer  # before Ultralytics: it says what must be read when that is imported
 from training.yolo_folder import file_stem, write_yolo_folder
 
-from ultralytics import YOLO  # isort: skip
-from ultralytics import settings as ultralytics_settings  # isort: skip
-from ultralytics.utils import USER_CONFIG_DIR  # isort: skip
+try:
+    from training.trainer import ExactTrainer  # isort: skip  # first: it says what Ultralytics reads when it is imported
+    from matplotlib import get_data_path
+    from ultralytics import YOLO
+    from ultralytics import settings as ultralytics_settings
+    from ultralytics.utils import USER_CONFIG_DIR
+    from ultralytics.utils.downloads import attempt_download_asset
+except ModuleNotFoundError as error:
+    raise PackagesMissingError("Ultralytics") from error
 
 log = structlog.get_logger(__name__)
 
@@ -136,9 +140,41 @@ def arguments(recipe: Recipe, data: Path, folder: Path) -> dict[str, Any]:
         "device": "cpu",
         "workers": 1,
         "cache": "ram",
-        "plots": False,
+        "plots": True,
         **({"distill_model": str(recipe.distil_from)} if recipe.distil_from else {}),
     }
+
+
+def official_checkpoint(name: str, folder: Path, fetch: Callable[[str], str] | None = None) -> Path:
+    """Fetch an official checkpoint of Ultralytics, trained on COCO.
+
+    Parameters
+    ----------
+    name
+        Of the architecture, such as ``yolov8n``.
+    folder
+        Where it goes.
+    fetch
+        Fetches a file to a path; without it Ultralytics' own, from where they publish it.
+
+    Raises
+    ------
+    TrainingError
+        If it cannot be fetched.
+    """
+    file = folder / f"{name}.pt"
+    if file.is_file():
+        return file
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (fetch or attempt_download_asset)(str(file))
+    except Exception as error:  # Ultralytics raises what its helpers raise, of many kinds
+        raise TrainingError(
+            f"{name}.pt could not be fetched ({error}); name a file that you have: --model FILE"
+        ) from error
+    if not file.is_file():
+        raise TrainingError(f"{name}.pt could not be fetched; name a file that you have: --model FILE")
+    return file
 
 
 def _claim(folder: Path, manifest: Manifest, recipe: Recipe) -> None:

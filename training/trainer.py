@@ -228,7 +228,7 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def _use_all_cores(self) -> None:
         if self._asked_to_stop:
-            raise StageOverError("asked to stop")
+            raise StageOverError("the training was asked to stop; give the command again, and it goes on")
         # Ultralytics limits torch to one thread on small machines, again at every epoch.
         # A training that was pinned to fewer cores uses those: more threads than cores would wait for each other.
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -264,4 +264,4 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
             )
         )
         if self._deadline is not None and now > self._deadline and not self.stop:
-            raise StageOverError("its time is over")
+            raise StageOverError("the time for this stage is over; give the command again, and it goes on")
