@@ -8,10 +8,10 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import structlog
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from maskwatch import pictures
 from maskwatch.errors import ModelError, PictureError, StuckError
 from maskwatch.messages import CLASSES, DetectedFace, ModelRef
-from maskwatch.model import ShapeName, check_file, read_card
+from maskwatch.model import Precision, ShapeName, check_file, read_card
 from maskwatch.settings import DetectorSettings
 
 Rows = NDArray[np.float32]
@@ -142,11 +142,7 @@ class Detector:
 
     def __init__(self, folder: Path, settings: DetectorSettings) -> None:
         self.card = read_card(folder)
-        self.precision: Literal["fp32", "int8"] = "fp32"
-        if settings.runtime == "openvino" and (
-            settings.precision == "int8" or (settings.precision == "auto" and cpu_multiplies_int8_fast())
-        ):
-            self.precision = "int8"
+        self.precision = choose_precision(settings, set(self.card.files))
         self._folder = folder
         self._settings = settings
         file = self.card.files[self.precision]
@@ -352,6 +348,31 @@ def same_faces(expected: Sequence[DetectedFace], seen: Sequence[DetectedFace], s
         )
 
     return answered(expected, seen) and answered(seen, expected)
+
+
+def choose_precision(settings: DetectorSettings, there: Collection[Precision]) -> Precision:
+    """Choose which of a model's files to load.
+
+    Parameters
+    ----------
+    settings
+        What is wished for. ONNX Runtime reads FP32 alone.
+    there
+        What the model has.
+
+    Raises
+    ------
+    ModelError
+        If the model lacks what is wished for; the message says what it has.
+    """
+    wished: Precision = "fp32"
+    if settings.runtime == "openvino" and settings.precision == "auto":
+        wished = "int8" if "int8" in there and cpu_multiplies_int8_fast() else "fp32"
+    elif settings.runtime == "openvino" and settings.precision != "auto":
+        wished = settings.precision
+    if wished not in there:
+        raise ModelError(f"the model has no {wished} file, only {', '.join(sorted(there))}: set detector.precision")
+    return wished
 
 
 def cpu_multiplies_int8_fast() -> bool:
