@@ -27,13 +27,14 @@ from maskwatch.messages import CLASSES
 from maskwatch.model_commands import mlflow, models
 from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
+from maskwatch.training_commands import evaluate, export, train
 
 SECTIONS = {
     "Run": ("up", "doctor"),
     "Look": ("topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay"),
-    "Train": ("data", "models", "mlflow"),
+    "Train": ("data", "train", "export", "evaluate", "models", "mlflow"),
     "Stages, one process each": ("detector", "live", "api", "archive", "mqtt"),
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -208,6 +209,9 @@ main.add_command(cameras)
 main.add_command(models)
 main.add_command(mlflow)
 main.add_command(data)
+main.add_command(train)
+main.add_command(export)
+main.add_command(evaluate)
 
 
 @main.group(short_help="Turn the demo scene's knobs; draw pictures for training.")
