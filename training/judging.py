@@ -146,7 +146,7 @@ def _as_shares(box: Box, size: tuple[float, float], shown: Shown) -> Box:
 
 
 def _turned(box: Box, orientation: int) -> Box:
-    """Turn a box, in 0..1, from the picture as it is stored to the picture as it is shown.
+    """Turn a box, in 0..1, from the picture as it is stored, on its side, to the picture as it is shown.
 
     Examples
     --------
@@ -161,9 +161,7 @@ def _turned(box: Box, orientation: int) -> Box:
             return 1 - y2, x1, 1 - y1, x2
         case 7:
             return 1 - y2, 1 - x2, 1 - y1, 1 - x1
-        case 8:
-            return y1, 1 - x2, y2, 1 - x1
-    return box
+    return y1, 1 - x2, y2, 1 - x1
 
 
 def _straightened(box: Box) -> Box:

@@ -176,18 +176,11 @@ def _names(folder: Path, files: Files) -> tuple[dict[int, str], list[Refusal]]:
     lists = [file for file in files.others if file.name in CLASS_LISTS]
     descriptions = _descriptions(files)
     refused: list[Refusal] = []
-    told: dict[Path, dict[int, str]] = {
-        file: dict(enumerate(file.read_text(encoding="utf-8", errors="replace").split("\n"))) for file in lists
-    }
-    told = {
-        file: {number: name.strip() for number, name in names.items() if name.strip()} for file, names in told.items()
-    }
+    told = {file: _listed(file) for file in lists}
     for file, tree in descriptions:
-        names = tree["names"]
-        pairs = names.items() if isinstance(names, dict) else enumerate(names) if isinstance(names, list) else ()
         try:
-            told[file] = {int(number): str(name) for number, name in pairs}
-        except ValueError as error:
+            told[file] = _described(tree["names"])
+        except msgspec.ValidationError as error:
             raise CatalogueError(f"{file}: names must be a list, or a table by number: {error}") from error
         refused.extend(_elsewhere(folder, file, tree))
     if len({tuple(sorted(names.items())) for names in told.values()}) > 1:
@@ -195,6 +188,13 @@ def _names(folder: Path, files: Files) -> tuple[dict[int, str], list[Refusal]]:
             f"{folder}: {' and '.join(str(file.relative_to(folder)) for file in told)} name other classes: keep one"
         )
     return next(iter(told.values()), {}), refused
+
+
+def _described(names: object) -> dict[int, str]:
+    """Return the names of classes that a description lists, or has in a table by number."""
+    listed = dict(enumerate(names)) if isinstance(names, list) else names
+    told = msgspec.convert(listed, dict[int, str | int | float | bool], strict=False)
+    return {number: str(name) for number, name in told.items()}
 
 
 def _listed(file: Path) -> dict[int, str]:

@@ -43,6 +43,7 @@ def test_labels_are_found_in_every_customary_place(tmp_path: Path, image: str, l
         ("classes.txt", "bare\nmasked\n", "masked"),
         ("obj.names", "bare\nmasked", "masked"),
         ("data.yaml", "names: [bare]", "1"),  # beyond the list
+        ("data.yaml", "names: {'0': 0, '1': 7}", "7"),
         ("other.yaml", "train: images", "1"),
     ],
 )
@@ -58,6 +59,9 @@ def test_where_the_names_of_the_classes_stand(tmp_path: Path, file: str, text: s
     [
         ("data.yaml", "names: [a, b", "data.yaml is not YAML"),
         ("data.yaml", "names: {one: a}", "names must be a list, or a table by number"),
+        ("data.yaml", "names: {null: a}", "names must be a list, or a table by number"),
+        ("data.yaml", "names: with_mask", "names must be a list, or a table by number"),
+        ("data.yaml", "names: [[a], [b]]", "names must be a list, or a table by number"),
         ("b.yaml", "names: [no_mask, with_mask]", "classes.txt and b.yaml name other classes: keep one"),
     ],
 )
