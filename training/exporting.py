@@ -14,15 +14,14 @@ import click
 import msgspec
 from PIL import Image, ImageOps
 
-from maskwatch.command import Progress
 from maskwatch.quantities import say_count
 from training import catalogue, manifest
 from training.catalogue import FormatName, Picture
 from training.decoding import orientation_of
 from training.errors import CatalogueError
 from training.formats import FORMATS
-from training.importing import Step, no_step
 from training.item import Item
+from training.steps import Step, no_step, shown
 from training.twins import write_twins
 
 LEFT_OUT = "left out"
@@ -136,12 +135,7 @@ def _copy(path: Path, place: Path) -> None:
 def command(file: Path, form: FormatName, out: Path) -> None:
     """Write a catalogue or a manifest as a folder, and say what was written."""
     items = items_of(file)
-    with Progress("writing") as progress:
-
-        def step(what: str, done: int, of: int) -> None:
-            if progress.due:
-                progress.show(done / of, f"{what}: {done} of {of}")
-
+    with shown("writing") as step:
         write(items, form, out, step)
     faces = sum(len(item.faces) for item in items)
     parts = Counter(item.part for item in items if item.part)

@@ -5,14 +5,13 @@ is told about it judged, and pictures that are the same or look it are found. Wh
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import click
 import numpy as np
 
-from maskwatch.command import Progress
 from maskwatch.errors import PictureError
 from maskwatch.inference import iou
 from maskwatch.messages import MarkedFace
@@ -26,17 +25,11 @@ from training.duplicates import fingerprint, group, look_alikes
 from training.errors import CatalogueError
 from training.formats import FORMATS
 from training.judging import judge
+from training.steps import Step, no_step, shown
 from training.twins import FILE, read_twins
 
 SAME_FACE = 0.5
 """Overlap of two boxes (intersection over union) that are meant for one face."""
-
-Step = Callable[[str, int, int], None]
-"""Told what is being done, how many are done, and of how many."""
-
-
-def no_step(_what: str, _done: int, _of: int) -> None:
-    """Tell nobody."""
 
 
 def read(
@@ -202,13 +195,9 @@ def command(  # noqa: PLR0913  # a command line
     CatalogueError
         If a folder cannot be read, no picture is left, or the file cannot be written.
     """
-    with Progress("reading") as progress:
-
-        def step(what: str, done: int, of: int) -> None:
-            if progress.due:
-                progress.show(done / of, f"{what}: {done} of {of}")
-
-        catalogue = read(folders, form, table(pairs, class_table), step)
+    classes = table(pairs, class_table)
+    with shown("reading") as step:
+        catalogue = read(folders, form, classes, step)
     if not catalogue.pictures:
         click.echo("\n".join(import_report.lines(catalogue)), err=True)
         raise CatalogueError("no picture is left: nothing was written")

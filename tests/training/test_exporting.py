@@ -99,7 +99,7 @@ def test_drawn_people_go_round_through_all_formats(tmp_path: Path, forms: tuple[
     for number, form in enumerate(forms):
         folder = tmp_path / form
         result = run("export", tmp_path / f"{number}.json", "--format", form, "--out", folder)
-        assert result.output == f"{folder} ({form}): 3 pictures, {sum(len(p.faces) for p in first.pictures)} faces\n"
+        assert result.stdout == f"{folder} ({form}): 3 pictures, {sum(len(p.faces) for p in first.pictures)} faces\n"
         assert run("import", folder, "--out", tmp_path / f"{number + 1}.json").exit_code == 0
         again = load(tmp_path / f"{number + 1}.json")
         assert [source.format for source in again.sources] == [form]
@@ -132,7 +132,7 @@ def manifest(tmp_path: Path) -> Path:
 
 def test_the_parts_of_a_manifest_become_folders(manifest: Path, tmp_path: Path) -> None:
     result = run("export", manifest, "--format", "yolo", "--out", tmp_path / "yolo")
-    assert result.output == f"{tmp_path / 'yolo'} (yolo): 3 pictures, 3 faces, train 1, val 1, test 1\n"
+    assert result.stdout == f"{tmp_path / 'yolo'} (yolo): 3 pictures, 3 faces, train 1, val 1, test 1\n"
     files = sorted(path.relative_to(tmp_path / "yolo").as_posix() for path in (tmp_path / "yolo").rglob("*.*"))
     assert files == [
         "data.yaml",
