@@ -170,7 +170,7 @@ class DetectorSettings(_Group):
     @field_validator("model")
     @classmethod
     def _by_name(cls, model: Path) -> Path:
-        # A name of ours counts even where a folder of that name lies in the working directory: that one is named by its whole path.
+        # A name of ours counts even where a folder of that name lies here: that one is named by its whole path.
         known = MODELS / model
         return known if len(model.parts) == 1 and known.is_dir() else model
 

@@ -179,8 +179,9 @@ def average_precision(of: ClassMatches, weights: NDArray[np.int64]) -> NDArray[n
 def _average_precision(of: ClassMatches, weights: NDArray[np.int64]) -> NDArray[np.float64]:
     recalls = np.linspace(0.0, 1.0, 101)
     boxes = weights @ of.boxes
+    rows = np.arange(len(weights))[:, None]
     answered = np.cumsum(weights[:, of.picture], axis=1)
-    averages = np.full((len(weights), _OVERLAPS), np.nan)
+    averages = np.zeros((len(weights), _OVERLAPS))
     for overlap, right in enumerate(of.right):
         # Only where an answer is right does recall grow, and there precision is at its best.
         places = np.flatnonzero(right)
@@ -189,9 +190,13 @@ def _average_precision(of: ClassMatches, weights: NDArray[np.int64]) -> NDArray[
         envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         # What is not reached has precision 0.
         envelope = np.concatenate([envelope, np.zeros((len(weights), 1))], axis=1)
-        for row in np.flatnonzero(boxes):
-            first = np.searchsorted(hits[row] / boxes[row], recalls)
-            averages[row, overlap] = envelope[row, first].mean()
+        # For each recall, the first place at which it is reached: how many places have reached fewer of the recalls.
+        reached = np.searchsorted(recalls, hits / np.maximum(boxes, 1)[:, None], side="right")
+        width = len(recalls) + 1
+        counts = np.bincount((rows * width + reached).ravel(), minlength=len(weights) * width)
+        first = np.cumsum(counts.reshape(len(weights), width)[:, :-1], axis=1)
+        averages[:, overlap] = np.take_along_axis(envelope, first, axis=1).mean(axis=1)
+    averages[boxes == 0] = np.nan
     return averages
 
 

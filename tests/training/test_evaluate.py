@@ -24,6 +24,7 @@ from training.views import plain
 
 MODEL = Settings().detector.model
 COUNT = 12
+pytestmark = pytest.mark.timeout(600)  # some 25 s of a core, which a busy machine may not have
 
 
 @pytest.fixture(scope="module")

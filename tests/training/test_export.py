@@ -1,7 +1,9 @@
 """From a checkpoint to a model's folder. Needs the training packages, and for real weights the developers' data."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -24,20 +26,27 @@ MODEL = Settings().detector.model
 GOLDEN = MODEL / "golden.jpg"
 SHARED = PROJECT.parent / "shared"
 PLAN = export.Plan("tiny", "1")
+Test = TypeVar("Test", bound=Callable[..., None])
 SEEN = 0.25
 """Answers that are surer than this are compared: both sides break ties near the threshold as they like."""
 
-needs_torch = [
-    pytest.mark.skipif(
-        importlib.util.find_spec("ultralytics") is None, reason="the training packages are not here: make test TRAIN=1"
-    ),
-    pytest.mark.timeout(900),
-    pytest.mark.filterwarnings("default"),  # torch's exporter and NNCF warn about themselves
-]
+
+def needs_torch(test: Test) -> Test:
+    """Mark a test that exports for real."""
+    missing = importlib.util.find_spec("ultralytics") is None
+    for mark in (
+        pytest.mark.skipif(missing, reason="the training packages are not here: make test TRAIN=1"),
+        pytest.mark.timeout(900),
+        pytest.mark.filterwarnings("default"),  # torch's exporter and NNCF warn about themselves
+    ):
+        test = mark(test)
+    return test
 
 
 def entry(path: Path) -> Entry:
-    return Entry("0" * 64, str(path), "drawn", 1280, 720, "0", "train", (MarkedFace("with_mask", (0, 0, 1, 1)),))
+    return Entry(
+        "0" * 64, str(path), "drawn", 1280, 720, "0", "train", (MarkedFace("with_mask", (0.0, 0.0, 1.0, 1.0)),)
+    )
 
 
 def checkpoint(folder: Path) -> Path:
@@ -83,88 +92,91 @@ def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
     assert "'640' is not like 640x384" in result.output
 
 
-class TestWithTorch:
-    pytestmark = needs_torch
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a checkpoint that needs no download and has learnt nothing."""
+    from ultralytics import YOLO  # noqa: PLC0415  # seconds, and only here
 
-    @pytest.fixture(scope="class")
-    def tiny(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """Make a checkpoint that needs no download and has learnt nothing."""
-        from ultralytics import YOLO  # noqa: PLC0415  # seconds, and only here
+    folder = tmp_path_factory.mktemp("trainings") / "tiny"
+    path = checkpoint(folder)
+    YOLO("yolov8n.yaml").save(path)
+    (folder / "recipe.json").write_text('{"weights": "yolov8n.yaml", "epochs": 0}')
+    save(Manifest((entry(GOLDEN),)), folder / "manifest.json")
+    return folder
 
-        folder = tmp_path_factory.mktemp("trainings") / "tiny"
-        path = checkpoint(folder)
-        YOLO("yolov8n.yaml").save(path)
-        (folder / "recipe.json").write_text('{"weights": "yolov8n.yaml", "epochs": 0}')
-        save(Manifest((entry(GOLDEN),)), folder / "manifest.json")
-        return folder
 
-    def test_what_sees_nothing_does_not_replace_a_model(self, tiny: Path, tmp_path: Path) -> None:
-        out = tmp_path / "model"
-        out.mkdir()
-        (out / "old").touch()
-        options = ["--name", "tiny", "--version", "1", "--wide", "96x64", "--square", "64x64", "--out", str(out)]
-        result = CliRunner().invoke(main, ["export", str(tiny), *options])
-        assert result.exit_code == 1
-        assert "the model sees no face on the golden picture" in result.output
-        assert [path.name for path in out.iterdir()] == ["old"]
-        fresh = tmp_path / "model.part"
-        card = msgspec.json.decode((fresh / "model.json").read_bytes(), type=ModelCard)
-        assert card.shapes == {"wide": (96, 64), "square": (64, 64)}
-        assert set(card.files) == {"fp32", "fp16", "int8"}
-        provenance = export.read_provenance(fresh)
-        assert provenance is not None
-        assert (provenance.architecture, provenance.calibration_pictures) == ("YOLOv8n", 1)
-        assert provenance.plan.history == ("`tiny`, from `yolov8n.yaml`: ",)
-        # Every precision loads and runs, through both inputs.
-        for precision in ("fp32", "fp16", "int8"):
-            detector = Detector(fresh, DetectorSettings.model_validate({"precision": precision}))
-            for shape in card.shapes:
-                detector.look([GOLDEN.read_bytes()], shape)
+@needs_torch
+def test_what_sees_nothing_does_not_replace_a_model(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / "old").touch()
+    options = ["--name", "tiny", "--version", "1", "--wide", "96x64", "--square", "64x64", "--out", str(out)]
+    result = CliRunner().invoke(main, ["export", str(tiny), *options])
+    assert result.exit_code == 1
+    assert "the model sees no face on the golden picture" in result.output
+    assert [path.name for path in out.iterdir()] == ["old"]
+    fresh = tmp_path / "model.part"
+    card = msgspec.json.decode((fresh / "model.json").read_bytes(), type=ModelCard)
+    assert card.shapes == {"wide": (96, 64), "square": (64, 64)}
+    assert set(card.files) == {"fp32", "fp16", "int8"}
+    provenance = export.read_provenance(fresh)
+    assert provenance is not None
+    assert (provenance.architecture, provenance.calibration_pictures) == ("YOLOv8n", 1)
+    assert provenance.plan.history == ("`tiny`, from `yolov8n.yaml`: ",)
+    # Every precision loads and runs, through both inputs.
+    for precision in ("fp32", "fp16", "int8"):
+        detector = Detector(fresh, DetectorSettings.model_validate({"precision": precision}))
+        for shape in card.shapes:
+            detector.look([GOLDEN.read_bytes()], shape)
 
-    def test_a_checkpoint_that_is_none_is_said_so(self, tmp_path: Path) -> None:
-        (tmp_path / "best.pt").write_bytes(b"nothing")
-        with pytest.raises(ExportError, match="cannot be exported"):
-            export.raw_onnx(tmp_path / "best.pt", "one-to-many")
 
-    @pytest.mark.skipif(not SHARED.exists(), reason="the developers' photographs and weights are not here")
-    @pytest.mark.parametrize(
-        ("weights", "head"),
-        [
-            ("yolov8n_coco_dequantised.pt", "one-to-many"),
-            ("yolo26n_coco_dequantised.pt", "one-to-many"),
-            ("yolo26n_coco_dequantised.pt", "end-to-end"),
-        ],
-    )
-    def test_the_graph_answers_as_the_checkpoint_does_on_photographs(
-        self, weights: str, head: export.Head, tmp_path: Path
-    ) -> None:
-        # Of COCO's classes the first three are taken, as if they were ours: what matters is that they are the same.
-        import onnx  # noqa: PLC0415
+@needs_torch
+def test_a_checkpoint_that_is_none_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "best.pt").write_bytes(b"nothing")
+    with pytest.raises(ExportError, match="cannot be exported"):
+        export.raw_onnx(tmp_path / "best.pt", "one-to-many")
 
-        from training.serving_graph import add_serving_ends  # noqa: PLC0415
 
-        path = tmp_path / weights
-        path.write_bytes((SHARED / "weights" / weights).read_bytes())
-        graph = tmp_path / "model.onnx"
-        onnx.save(add_serving_ends(onnx.load(export.raw_onnx(path, head))), graph)
-        shape = (384, 256)
-        network = OpenVinoNetwork(graph, shape, 1)
-        photographs = sorted((SHARED / "data" / "facemask-voc" / "images").iterdir())[:6]
-        compared = 0
-        for photograph in photographs:
-            pixels, *_ = pictures.decode(photograph.read_bytes(), shape, MAX_PIXELS)
-            mine = [row for row in network.run(pixels[None]) if row[5] > SEEN and row[6] < len(CLASSES)]
-            theirs = _checkpoint_answers(path, head, pixels)
-            assert len(mine) == len(theirs)
-            for row in theirs:
-                assert any(
-                    iou(row[1:5].tolist(), other[1:5].tolist()) > 0.97
-                    and abs(row[5] - other[5]) < 0.02
-                    and row[6] == other[6]
-                    for other in mine
-                )
-            compared += len(theirs)
-        assert compared >= 5
+@needs_torch
+@pytest.mark.skipif(not SHARED.exists(), reason="the developers' photographs and weights are not here")
+@pytest.mark.parametrize(
+    ("weights", "head"),
+    [
+        ("yolov8n_coco_dequantised.pt", "one-to-many"),
+        ("yolo26n_coco_dequantised.pt", "one-to-many"),
+        ("yolo26n_coco_dequantised.pt", "end-to-end"),
+    ],
+)
+def test_the_graph_answers_as_the_checkpoint_does_on_photographs(
+    weights: str, head: export.Head, tmp_path: Path
+) -> None:
+    # Of COCO's classes the first three are taken, as if they were ours: what matters is that they are the same.
+    import onnx  # noqa: PLC0415
+
+    from training.serving_graph import add_serving_ends  # noqa: PLC0415
+
+    path = tmp_path / weights
+    path.write_bytes((SHARED / "weights" / weights).read_bytes())
+    graph = tmp_path / "model.onnx"
+    onnx.save(add_serving_ends(onnx.load(export.raw_onnx(path, head))), graph)
+    shape = (384, 256)
+    network = OpenVinoNetwork(graph, shape, 1)
+    photographs = sorted((SHARED / "data" / "facemask-voc" / "images").iterdir())[:6]
+    compared = 0
+    for photograph in photographs:
+        pixels, *_ = pictures.decode(photograph.read_bytes(), shape, MAX_PIXELS)
+        mine = [row for row in network.run(pixels[None]) if row[5] > SEEN and row[6] < len(CLASSES)]
+        theirs = _checkpoint_answers(path, head, pixels)
+        assert len(mine) == len(theirs)
+        for row in theirs:
+            assert any(
+                iou(row[1:5].tolist(), other[1:5].tolist()) > 0.97
+                and abs(row[5] - other[5]) < 0.02
+                and row[6] == other[6]
+                for other in mine
+            )
+        compared += len(theirs)
+    assert compared >= 5
 
 
 def _checkpoint_answers(path: Path, head: export.Head, pixels: pictures.Pixels) -> list[NDArray[np.float32]]:
