@@ -22,6 +22,9 @@ def a_run() -> Results:
         ages=[Ages(50, 30, 30, 40, 250), Ages(100, 60, 55, 200, 250), Ages(300, 180, 40, 150, 400)],
         costs=[Cost(1, 30, 90), Cost(32, 30, 110)],
         uploads=[Uploading(17, 17, 0, 50, 200)],
+        bare_uploads=50.0,
+        uploads_beside=Uploading(0, 10, 0, 2000, 3000),
+        detected_beside=45.0,
     )
 
 
@@ -31,7 +34,7 @@ def missed(run: Results) -> list[str]:
 
 def test_a_run_at_its_targets_keeps_them() -> None:
     assert missed(a_run()) == []
-    assert len(promises(a_run())) == 12
+    assert len(promises(a_run())) == 13
 
 
 def test_each_target_can_be_missed() -> None:
@@ -43,6 +46,7 @@ def test_each_target_can_be_missed() -> None:
     run.ages = [Ages(ages.load, ages.offered, ages.shown, ages.p50_ms, ages.p95_ms + 1) for ages in run.ages]
     run.costs = [Cost(1, 30, 89), Cost(32, 30, 111)]
     run.uploads = [Uploading(17, 17, 1, 50, 201)]
+    run.detected_beside = 46.0
     assert len(missed(run)) == len(promises(run))
 
 
