@@ -10,7 +10,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One training."""
 
     weights: Path
@@ -19,7 +19,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     image_size: Annotated[int, msgspec.Meta(ge=32, le=2048)] = 416
     """Pixels of the long side."""
     batch: Count = 16
-    """Pictures a step. Nothing is accumulated over steps: a short training needs many of them."""
+    """Pictures that are looked at together."""
+    pictures_a_step: Count = 16
+    """Gradients of this many are added up before weights change: the fewer, the more steps a short training has."""
     seed: int = 1
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.001
     """Of AdamW at its height; it falls as a cosine to `last_rate` of it."""

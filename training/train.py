@@ -119,7 +119,7 @@ def arguments(recipe: Recipe, data: Path, folder: Path) -> dict[str, Any]:
         "epochs": recipe.epochs,
         "imgsz": recipe.image_size,
         "batch": recipe.batch,
-        "nbs": recipe.batch,
+        "nbs": recipe.pictures_a_step,
         "seed": recipe.seed,
         "optimizer": "AdamW",
         "lr0": recipe.learning_rate,
