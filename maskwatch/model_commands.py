@@ -8,6 +8,7 @@ from maskwatch.lazy import call
 from maskwatch.settings import Settings
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.group(short_help="List, show, compare or register models.")
@@ -41,14 +42,26 @@ def models_show(settings: Settings, which: str, *, as_json: bool) -> None:
 @models.command("compare", short_help="The figures of two models, side by side.")
 @click.argument("first")
 @click.argument("second")
+@click.option("--manifest", type=_FILE, help="Hold them against each other by paired bootstrap, on kept answers.")
+@click.option(
+    "--kept",
+    type=click.Path(path_type=Path),
+    default="build/evaluation/answers",
+    show_default=True,
+    help="Of evaluations.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.pass_obj
-def models_compare(settings: Settings, first: str, second: str, *, as_json: bool) -> None:
+def models_compare(  # noqa: PLR0913  # a command line
+    settings: Settings, first: str, second: str, *, manifest: Path | None, kept: Path, as_json: bool
+) -> None:
     """Compare the figures of two models: versions, aliases or folders.
 
-    Example: maskwatch models compare champion previous
+    Example: maskwatch models compare champion previous --manifest build/train/manifest.json
+
+    With --manifest it says how likely the first is better on the same pictures; both must have been evaluated on them.
     """
-    call("training.models:compare", settings, first, second, as_json=as_json)
+    call("training.models:compare", settings, first, second, manifest=manifest, kept=kept, as_json=as_json)
 
 
 @models.command("register", short_help="Make an exported model a version in the registry.")

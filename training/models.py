@@ -22,6 +22,7 @@ from training.exported import FIGURES, figures_of, read_exported
 from training.journal import Begun, read
 
 if TYPE_CHECKING:
+    from training.kept import Pair
     from training.registry import Registry, Version
 
 _LISTED_SET = ("facemask-voc", "wide", "int8")
@@ -89,8 +90,23 @@ def show(settings: Settings, which: str, *, as_json: bool) -> None:
             click.echo(f"  {name:<{width}}  {value}")
 
 
-def compare(settings: Settings, first: str, second: str, *, as_json: bool) -> None:
+def compare(  # noqa: PLR0913  # a command line
+    settings: Settings, first: str, second: str, *, manifest: Path | None, kept: Path, as_json: bool
+) -> None:
     """Print the figures of two models side by side, and what the first has more.
+
+    Parameters
+    ----------
+    settings
+        Which MLflow.
+    first, second
+        Versions, aliases or folders.
+    manifest
+        With it, the two are held against each other by paired bootstrap instead, on pictures that both have answered.
+    kept
+        Where those answers are.
+    as_json
+        Print JSON, for scripts.
 
     Raises
     ------
@@ -98,6 +114,10 @@ def compare(settings: Settings, first: str, second: str, *, as_json: bool) -> No
         If one of them is missing, or they were not judged on one common set.
     """
     models = [_find(settings, which) for which in (first, second)]
+    if manifest is not None:
+        mine_files, other_files = (tuple(model.files.values()) for model in models)
+        _print_pairs(call("training.kept:compare_kept", manifest, kept, mine_files, other_files), as_json=as_json)
+        return
     mine, other = (_figures(settings, model) for model in models)
     rows = [(name, mine[name], other[name], mine[name] - other[name]) for name in mine if name in other]
     if not rows:
@@ -116,7 +136,7 @@ def compare(settings: Settings, first: str, second: str, *, as_json: bool) -> No
     )
     for name, one, two, difference in rows:
         click.echo(f"{name:<{width}}  {one:>{columns[0]}.3f}  {two:>{columns[1]}.3f}  {difference:>+10.3f}")
-    click.echo("whether a difference is more than chance: maskwatch evaluate MODEL --against OTHER", err=True)
+    click.echo("whether a difference is more than chance: add --manifest", err=True)
 
 
 def register(settings: Settings, folder: Path, training: Path | None, *, champion: bool) -> None:
@@ -138,6 +158,17 @@ def register(settings: Settings, folder: Path, training: Path | None, *, champio
         version = registry.version(version.number)
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
     click.echo(f"version {version.number}{aliases}: {version.name} {version.version}, {len(version.files)} files")
+
+
+def _print_pairs(pairs: "list[Pair]", *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(pairs), indent=2))
+        return
+    for pair in pairs:
+        click.echo(click.style(f"{pair.title}, {pair.pictures} pictures", dim=True))
+        for name, found in pair.differences.items():
+            gain = f"{found.gain.value:+.3f} ({found.gain.low:+.3f} to {found.gain.high:+.3f})"
+            click.echo(f"  {name:<26} {found.first:.3f}  {found.second:.3f}  {gain}  P(better) {found.p_better:.3f}")
 
 
 def _in_folders(settings: Settings) -> Iterator[Model]:
