@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from maskwatch.inference import Detected, Detector
 from maskwatch.messages import CLASSES, DetectedFace
@@ -89,28 +91,48 @@ def export(checkpoint: Path, entries: Sequence[Entry], golden: Path, folder: Pat
         If a precision does not answer as FP32 does.
     """
     _check(plan)
+    graph = onnx.load(raw_onnx(checkpoint, plan.head))
+    architecture = notes(graph).get("description", "").removeprefix("Ultralytics ").partition(" model ")[0]
+    batches = calibration(entries, plan.shapes) if "int8" in plan.precisions else []
+    provenance = Provenance(_sha256(checkpoint), architecture, len(batches), plan)
+    return assemble(add_serving_ends(graph), batches, golden, folder, provenance)
+
+
+def assemble(
+    graph: onnx.ModelProto, batches: Sequence[NDArray[np.uint8]], golden: Path, folder: Path, provenance: Provenance
+) -> ModelCard:
+    """Make the folder of a served graph: every precision, the golden answer, and where it came from.
+
+    Parameters
+    ----------
+    graph
+        What :func:`training.serving_graph.add_serving_ends` made.
+    batches
+        Pictures that INT8 is calibrated on, if the plan asks for it.
+    golden, folder
+        As for :func:`export`, which raises the same errors.
+    provenance
+        Written beside the model; its plan says what is made.
+    """
+    plan = provenance.plan
     fresh = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    graph = onnx.load(raw_onnx(checkpoint, plan.head))
-    architecture = notes(graph).get("description", "").removeprefix("Ultralytics ").partition(" model ")[0]
-    onnx.save(add_serving_ends(graph), fresh / "model.onnx")
-    batches = calibration(entries, plan.shapes) if "int8" in plan.precisions else []
-    files = {"fp32": ModelFile("model.onnx", _sha256(fresh / "model.onnx"))}
+    onnx.save(graph, fresh / "model.onnx")
+    files: dict[Precision, ModelFile] = {"fp32": ModelFile("model.onnx", _sha256(fresh / "model.onnx"))}
     if "fp16" in plan.precisions:
         files["fp16"] = _halve(fresh)
-    if batches:
+    if "int8" in plan.precisions:
         quantise(fresh / "model.onnx", batches, fresh / "model-int8.xml", head_in_floats=plan.head_in_floats)
         files["int8"] = _openvino_file(fresh, "model-int8")
     shutil.copyfile(golden, fresh / "golden.jpg")
-    provenance = Provenance(_sha256(checkpoint), architecture, len(batches), plan)
     _write(provenance, fresh / PROVENANCE)
     card = ModelCard(
         name=plan.name,
         version=plan.version,
         classes=CLASSES,
         shapes=plan.shapes,
-        files=files,  # type: ignore[arg-type]  # its keys are precisions
+        files=files,
         golden=Golden("golden.jpg", _sha256(fresh / "golden.jpg"), {}),
     )
     card = _with_golden_answer(card, fresh)

@@ -80,6 +80,28 @@ def test_a_checkpoint_tells_how_it_was_trained_back_to_the_first_start(tmp_path:
     assert export.history(tmp_path / "loose.pt") == ()
 
 
+def test_a_model_takes_the_place_of_the_old_one_when_it_answers_the_golden_picture(tmp_path: Path) -> None:
+    import onnx  # noqa: PLC0415  # not everywhere that tests run
+
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / "old").touch()
+    plan = export.Plan("again", "7", shapes={"wide": (384, 224), "square": (320, 320)}, precisions=("fp32", "fp16"))
+    provenance = export.Provenance("00" * 32, "YOLOv8n", 0, plan)
+    card = export.assemble(onnx.load(MODEL / "model.onnx"), [], GOLDEN, out, provenance)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "golden.jpg", "model-fp16.bin", "model-fp16.xml", "model.json", "model.onnx", "provenance.json"
+    ]  # fmt: skip
+    assert export.read_provenance(out) == provenance
+    assert export.read_provenance(MODEL) is None
+    for precision in ("fp32", "fp16"):
+        detector = Detector(out, DetectorSettings.model_validate({"precision": precision}))
+        assert detector.card == card
+        detector.check_golden("square")
+    assert (out / "model-fp16.bin").stat().st_size < 0.6 * (out / "model.onnx").stat().st_size
+
+
 def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "loose.pt").write_bytes(b"weights")
     (tmp_path / "empty").mkdir()
