@@ -84,7 +84,10 @@ class OpenVinoNetwork:
         core = openvino.Core()
         model = core.read_model(path)
         model.reshape([1, shape[1], shape[0], 3])
-        options = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": max(threads, os.cpu_count() or 1)}
+        options: dict[str, int | str] = {
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": max(threads, os.cpu_count() or 1),
+        }
         if not half:
             options["INFERENCE_PRECISION_HINT"] = "f32"
         self._compiled = core.compile_model(model, "CPU", options)
