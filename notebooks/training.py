@@ -49,11 +49,11 @@ if drawn:
     folder = Path(tempfile.mkdtemp())
     trainings = [folder / "two-epochs"]
     os.environ["MASKWATCH_DATA_DIR"] = str(folder / "state")
-    maskwatch("scene", "draw", folder / "people", "--count", "60")
+    maskwatch("scene", "draw", folder / "people", "--count", "30")
     maskwatch("data", "import", folder / "people", "--out", folder / "catalogue.json")
     maskwatch("data", "split", folder / "catalogue.json", "--out", folder / "manifest.json")
     YOLO("yolov8n.yaml").save(folder / "start.pt")
-    short = ["--epochs", "2", "--imgsz", "64", "--batch", "8", "--model", folder / "start.pt"]
+    short = ["--epochs", "2", "--imgsz", "32", "--batch", "8", "--model", folder / "start.pt"]
     maskwatch("train", "--manifest", folder / "manifest.json", *short, "--out", trainings[0])
     quick = ["--shape", "wide", "--no-speed", "--no-pictures", "--out", folder / "evaluation"]
     maskwatch("evaluate", "default", "--manifest", folder / "manifest.json", *quick)
