@@ -16,6 +16,7 @@ from maskwatch.embedded import jars
 from maskwatch.embedded.up import SECOND_SIGNAL_S, address, camera_arguments, up, webcam_hint, webcams
 from maskwatch.errors import SettingsError
 from maskwatch.settings import Settings
+from maskwatch.topics import TOPICS
 from tests.support import stack
 from tests.support.up import Up, prepared_home
 
@@ -221,7 +222,7 @@ def test_services_of_ones_own_are_used(own_services: tuple[str, str], home: Path
         MASKWATCH_KAFKA__TOPIC_PREFIX="mine.",
     ) as stack_:
         stack_.wait_for("ready in ")
-        assert any(f"your Valkey · 10 topics on {kafka}" in line for line in stack_.lines)
+        assert any(f"your Valkey · {len(TOPICS)} topics on {kafka}" in line for line in stack_.lines)
         assert sorted(stack_.children()) == ["api", "archive", "camera", "detector", "live"]
         stack_.process.send_signal(signal.SIGINT)
         assert stack_.process.wait(15) == 0
