@@ -18,8 +18,9 @@ import structlog
 from numpy.typing import NDArray
 
 from maskwatch import pictures
+from maskwatch.appearance import appearance
 from maskwatch.errors import ModelError, PictureError, StuckError
-from maskwatch.messages import CLASSES, DetectedFace, ModelRef
+from maskwatch.messages import CLASSES, DetectedFace, FrameSignals, ModelRef
 from maskwatch.model import ShapeName, check_file, read_card
 from maskwatch.settings import DetectorSettings
 
@@ -42,6 +43,7 @@ class Detected(NamedTuple):
     width: int
     height: int
     faces: tuple[DetectedFace, ...]
+    signals: FrameSignals | None = None
 
 
 class Refused(NamedTuple):
@@ -227,6 +229,7 @@ class Detector:
         """Decode pictures and look at them; blocks. The other half of :meth:`detect`."""
         network = self.load(shape)
         outcomes: list[Detected | Refused] = []
+        signals: dict[int, FrameSignals] = {}
         inputs: list[pictures.Pixels] = []
         placed: list[tuple[int, tuple[int, int], pictures.Affine]] = []
         for jpeg in jpegs:
@@ -235,6 +238,7 @@ class Detector:
             except PictureError as error:
                 outcomes.append(Refused(str(error)))
                 continue
+            signals[len(outcomes)] = appearance(affine.inside(pixels, size))
             placed.append((len(outcomes), size, affine))
             outcomes.append(Detected(*size, ()))
             inputs.append(pixels)
@@ -242,7 +246,8 @@ class Detector:
             rows = network.run(np.stack(inputs))
             for index, (place, size, affine) in enumerate(placed):
                 mine = rows[rows[:, 0] == index]
-                outcomes[place] = Detected(*size, read_rows(mine, size, affine, self._settings.score))
+                faces = read_rows(mine, size, affine, self._settings.score)
+                outcomes[place] = Detected(*size, faces, signals[place])
         return outcomes
 
     def check_golden(self, shape: ShapeName = "wide") -> None:
