@@ -1,0 +1,179 @@
+"""What a signal used to be like, and how sure one can be that it no longer is. Pure.
+
+Two sets of samples are compared by Kolmogorov-Smirnov's D, the largest distance between their distributions. How
+large D becomes by chance depends on how many samples there are, and samples of a camera are not independent: the same
+people stand there for a while. How many they are worth is measured on the reference itself, by permuting blocks of it
+that are longer than its memory: the D between blocks chosen by chance and all others has a quantile, and Kolmogorov's
+distribution tells for how many independent samples that quantile would be the same. Its tail then gives p far beyond
+what permutations alone could tell.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import kolmogi, kolmogorov  # type: ignore[import-untyped]  # it ships no types
+
+from processors.signals import Samples, defined
+
+ROUNDS = 300
+"""Permutations; their ninetieth percentile has an error of a few percent then."""
+
+QUANTILE = 0.9
+MEMORY = 0.2
+"""Samples whose autocorrelation is under this count as strangers."""
+
+LONGEST_BLOCK = 1 / 8
+"""Of the reference: with fewer blocks there would be too little to permute."""
+
+CAUTION = 1.3
+"""The memory of so short a time is known roughly; it is taken to be this much longer."""
+
+
+class Comparison(NamedTuple):
+    """How the newest samples of a signal compare with its reference."""
+
+    samples: int
+    effect: float
+    """Kolmogorov-Smirnov's D, 0..1."""
+    p: float
+    """How likely so large a D is without a change."""
+
+
+class Reference:
+    """One signal as it used to be.
+
+    Parameters
+    ----------
+    values
+        Defined samples in the order of their times.
+    stride
+        How many of the samples that will be compared lie between two of these.
+
+    Attributes
+    ----------
+    ordered : array
+        The values, sorted.
+    worth : float
+        How many samples, of those that will be compared, are worth one independent sample; 1 at least.
+    """
+
+    def __init__(self, values: Samples, stride: int = 1) -> None:
+        self.ordered = np.sort(values)
+        self.stride = stride
+        self.worth = stride * dependence(values)
+
+    def __len__(self) -> int:
+        return len(self.ordered)
+
+    def independent(self, samples: int) -> float:
+        """Return what a comparison of so many samples with the reference is worth, in independent samples."""
+        newest, all_of_it = samples / self.worth, len(self) * self.stride / self.worth
+        return newest * all_of_it / (newest + all_of_it)
+
+    def compare(self, newest: Samples) -> Comparison:
+        """Compare the newest samples, defined ones, with the reference."""
+        effect = distance(self.ordered, np.sort(newest))
+        return Comparison(len(newest), effect, probability(effect, self.independent(len(newest))))
+
+    def threshold(self, samples: int, p: float) -> float:
+        """Return the D that so many samples must reach to be as unlikely as `p`; more than 1 is out of reach."""
+        root = np.sqrt(self.independent(samples))
+        return float(kolmogi(p) / _stephens(root))
+
+    def rank(self, value: float) -> float:
+        """Return the share of the reference below a value, 0..1; half of what equals it counts as below."""
+        below, upto = np.searchsorted(self.ordered, (value, value + 1e-9))
+        return float(below + upto) / 2 / len(self)
+
+
+def distance(first: Samples, second: Samples) -> float:
+    """Return Kolmogorov-Smirnov's D of two sorted sets: the largest distance between their distributions.
+
+    Examples
+    --------
+    >>> distance(np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6]))
+    0.5
+    """
+    both = np.concatenate((first, second))
+    cdf_first = np.searchsorted(first, both, side="right") / len(first)
+    cdf_second = np.searchsorted(second, both, side="right") / len(second)
+    return float(np.abs(cdf_first - cdf_second).max())
+
+
+def probability(effect: float, independent: float) -> float:
+    """Return how likely a D of `effect` or more is by chance, with so many independent samples.
+
+    Stephens' correction makes Kolmogorov's limit good for few samples too (M. A. Stephens, «Use of the Kolmogorov-
+    Smirnov, Cramér-von Mises and related statistics without extensive tables», 1970).
+
+    Examples
+    --------
+    >>> f"{probability(0.5, 40):.0e}", f"{probability(0.1, 40):.2f}"
+    ('2e-09', '0.80')
+    """
+    return float(kolmogorov(_stephens(np.sqrt(independent)) * effect))
+
+
+def _stephens(root: float) -> float:
+    return root + 0.12 + 0.11 / root
+
+
+def memory(values: Samples) -> int:
+    """Return after how many samples a signal has forgotten what it was; at most an eighth of what is given.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(1)
+    >>> memory(random.random(300)), memory(np.repeat(random.random(30), 10))
+    (1, 9)
+    """
+    longest = max(1, int(len(values) * LONGEST_BLOCK))
+    centred = np.asarray(values, np.float64) - np.mean(values)
+    power = float(centred @ centred)
+    if power <= 0:
+        return 1
+    for lag in range(1, longest):
+        if float(centred[lag:] @ centred[:-lag]) / power < MEMORY:
+            return lag
+    return longest
+
+
+def dependence(values: Samples, seed: int = 1) -> float:
+    """Return how many samples in a row are worth one independent sample, by permuting blocks; 1 at least.
+
+    Parameters
+    ----------
+    values
+        Defined samples in the order of their times, at least 8.
+    seed
+        Of the permutations.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(1)
+    >>> round(dependence(random.random(300)), 1), round(dependence(np.repeat(random.random(30), 10)), 1)
+    (1.3, 11.4)
+    """
+    block = max(1, 2 * memory(values))
+    random = np.random.default_rng(seed)
+    size = max(len(values) // 3, 4)
+    rest = len(values) - size
+    effects = [_permuted_distance(values, block, size, random) for _ in range(ROUNDS)]
+    quantile = max(1e-6, float(np.quantile(effects, QUANTILE)))
+    root = max(0.5, float(kolmogi(1 - QUANTILE)) / quantile - 0.12)
+    return max(1.0, size * rest / (size + rest) / root**2) * CAUTION
+
+
+def _permuted_distance(values: Samples, block: int, size: int, random: np.random.Generator) -> float:
+    # The circle is cut somewhere else every time, so that no block is always whole.
+    turned = np.roll(values, int(random.integers(len(values))))
+    pieces = np.array_split(turned, max(2, len(values) // block))
+    order = random.permutation(len(pieces))
+    permuted = np.concatenate([pieces[place] for place in order])
+    return distance(np.sort(permuted[size:]), np.sort(permuted[:size]))
+
+
+def reference(values: Samples, stride: int = 1, least: int = 8) -> Reference | None:
+    """Make a reference of one signal's samples, as they came; None if too few of them are defined."""
+    found = defined(values)
+    return Reference(found, stride) if len(found) >= least else None
