@@ -63,7 +63,7 @@ async def span(
 
 
 async def follow(
-    settings: Settings, name: str, partitions: int, caught_up: asyncio.Event | None = None
+    settings: Settings, name: str, partitions: int, caught_up: asyncio.Event | None = None, back_s: float = math.inf
 ) -> AsyncIterator[Record]:
     """Yield every record of a topic from its beginning, then go on with what comes; without a group.
 
@@ -73,6 +73,8 @@ async def follow(
         How many the topic has, see :data:`maskwatch.topics.TOPICS`.
     caught_up
         Set once all that was there at the start has been yielded and taken.
+    back_s
+        How far back to begin, in seconds, instead of at the beginning.
 
     Raises
     ------
@@ -84,8 +86,9 @@ async def follow(
     consumer = kafka.lone_consumer(settings, assigned)
     async with kafka.running(consumer, settings):
         async with _bounded(settings, topic):
-            await consumer.seek_to_beginning(*assigned)
-            ends = await consumer.end_offsets(assigned)
+            there = await span(consumer, settings, assigned, back_s)
+            for partition, start in there.starts.items():
+                consumer.seek(partition, start)
         while True:
             batches = await consumer.getmany(timeout_ms=200)
             for records in batches.values():
@@ -93,7 +96,7 @@ async def follow(
                     yield record
             if caught_up is not None and not caught_up.is_set():
                 async with _bounded(settings, topic):
-                    positions = [await consumer.position(partition) >= ends[partition] for partition in assigned]
+                    positions = [await consumer.position(partition) >= there.ends[partition] for partition in assigned]
                 if all(positions):
                     caught_up.set()
 
