@@ -31,7 +31,7 @@ SECTIONS = {
     "Look": ("topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay"),
-    "Stages, one process each": ("detector", "live", "api", "archive", "mqtt"),
+    "Stages, one process each": ("detector", "live", "api", "drift", "alerts", "archive", "mqtt"),
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -324,6 +324,17 @@ def live(settings: Settings) -> None:
     Example: maskwatch live
     """
     run_stage("live", "consumers.live:keep_live", settings)
+
+
+@main.group(invoke_without_command=True, short_help="Notice when the world has changed; «evaluate» tells how well.")
+@click.pass_context
+def drift(ctx: click.Context) -> None:
+    """Watch detections for drift: episodes go to drift.v1, signals to signals.v1.
+
+    Example: MASKWATCH_DRIFT__BUDGET=4 maskwatch drift
+    """
+    if ctx.invoked_subcommand is None:
+        run_stage("drift", "processors.app:watch_drift", ctx.obj)
 
 
 @main.command(short_help="Keep answers to uploads as files by day.")

@@ -54,6 +54,15 @@ FRAMES_UNJOINED = Counter("maskwatch_frames_unjoined", "Frames whose detection d
 RECORDS_MALFORMED = Counter("maskwatch_records_malformed", "Records that could not be read and were skipped", ["topic"])
 STORE_FAILURES = Counter("maskwatch_store_failures", "Live records that Valkey did not take")
 
+# Drift: what the monitor made of detections.
+DETECTIONS_WATCHED = Counter(
+    "maskwatch_detections_watched",
+    "Detections that the drift monitor read, by outcome: sampled, counted, seen, refused",
+    ["outcome"],
+)
+CAMERAS_WATCHED = Gauge("maskwatch_cameras_watched", "Cameras under watch for drift", multiprocess_mode="livesum")
+EPISODES = Counter("maskwatch_episodes", "Records of episodes of drift", ["kind", "phase"])
+
 # API.
 VIEWERS = Gauge("maskwatch_viewers", "Open live sockets", multiprocess_mode="livesum")
 FRAMES_SENT = Counter("maskwatch_frames_sent", "Frames sent to viewers")

@@ -49,7 +49,6 @@ class Affine(NamedTuple):
         y1, y2 = ((y - self.dy) / (self.scale * height) for y in box[1::2])
         return (_unit(x1), _unit(y1), _unit(x2), _unit(y2))
 
-
     def inside(self, pixels: Pixels, size: tuple[int, int]) -> Pixels:
         """Return the part of a model's input that is the picture, without its padding.
 

@@ -192,6 +192,9 @@ class DriftSettings(_Group):
     cooldown_s: float = Field(900, ge=0, description="so soon after an episode another raises no alert, in seconds")
     adopt_s: float = Field(86_400, gt=0, description="what an episode shows for so long becomes the new reference")
     summary_s: float = Field(60, gt=0, description="a record of signals.v1 spans so many seconds")
+    instance: str = Field(
+        "", description="static member id, one per process: its restart keeps its partitions; empty: a dynamic member"
+    )
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "DriftSettings":
