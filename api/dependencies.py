@@ -22,6 +22,7 @@ from starlette.requests import HTTPConnection
 from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
+from api.drift_feed import DriftFeed
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, ProblemError
 from api.roster import RosterFeed
 from api.stream import DetectionStream
@@ -73,6 +74,7 @@ class Services(msgspec.Struct, frozen=True):
     """One camera is tried at a time."""
     unpacking: asyncio.Lock
     """One batch is unpacked at a time."""
+    drift: DriftFeed
     patience: Patience = Patience()
 
 

@@ -23,6 +23,9 @@ TIMEOUT_S = 10.0
 NEAR = timedelta(seconds=3)
 """A neighbour further away than this shows something else."""
 
+AHEAD = timedelta(seconds=30)
+"""By so much a camera's clock may be ahead of Kafka's, by which the place is found."""
+
 POLL_MS = 200
 
 
@@ -69,7 +72,7 @@ async def picture(settings: Settings, frame: FrameRef, timeout_s: float = TIMEOU
 
 async def _nearest(consumer: AIOKafkaConsumer, place: TopicPartition, frame: FrameRef) -> Evidence | None:
     end = (await consumer.end_offsets([place]))[place]
-    since = int((frame.captured - NEAR).timestamp() * 1000)
+    since = int((frame.captured - NEAR - AHEAD).timestamp() * 1000)
     first = (await consumer.offsets_for_times({place: since})).get(place)
     best: Evidence | None = None
     if first is None:
