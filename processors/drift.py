@@ -14,7 +14,7 @@ from river.drift import ADWIN
 
 from maskwatch.drift_messages import SIGNALS
 from maskwatch.settings import DriftSettings
-from processors.reference import Comparison, Reference
+from processors.reference import Comparison, Ranks, Reference
 from processors.signals import Samples
 
 MONTH_S = 30 * 86_400
@@ -105,6 +105,7 @@ class Watch:
         self._rules = rules
         self._every = max(1, round(reference.worth))
         self._until = 1
+        self._lengths = rules.lengths
         self._adwin = ADWIN(delta=ADWIN_DELTA, clock=1)  # type: ignore[no-untyped-call]  # River has few types
 
     def follow(self, earlier: "Watch") -> None:
@@ -137,21 +138,23 @@ class Watch:
         rules = self._rules
         if len(newest) < rules.least:
             return None
+        ranks = self.reference.ranks(newest)
         if self.shifted:
-            found = self.reference.compare(newest[-self.length :])
+            found = self.reference.compare(_last(ranks, self.length))
             turned = found.p > BACK_P or found.effect < rules.effect
         else:
-            found = min((self.reference.compare(newest[-length:]) for length in self._lengths(len(newest))), key=_order)
+            lengths = self._stretches(len(newest))
+            found = min((self.reference.compare(_last(ranks, length)) for length in lengths), key=_order)
             turned = found.p < rules.p and found.effect >= rules.effect
         self.run = self.run + 1 if turned else 0
         if self.run >= rules.persist:
             self.shifted, self.run, self.length = not self.shifted, 0, found.samples
         return Verdict(found, max(rules.effect, self.reference.threshold(found.samples, rules.p)), self.shifted)
 
-    def _lengths(self, there: int) -> set[int]:
+    def _stretches(self, there: int) -> set[int]:
         rules = self._rules
         since_change = min(rules.most, max(rules.least, int(self._adwin.width) * self._every))
-        return {min(there, length) for length in (*rules.lengths, since_change)}
+        return {min(there, length) for length in (*self._lengths, since_change)}
 
 
 def onset(ranks: Samples) -> int:
@@ -174,6 +177,10 @@ def onset(ranks: Samples) -> int:
     """
     cumulated = np.abs(np.cumsum(ranks - ranks.mean()))
     return min(int(cumulated.argmax()) + 1, len(ranks) - 1)
+
+
+def _last(ranks: Ranks, length: int) -> Ranks:
+    return Ranks(ranks.below[-length:], ranks.upto[-length:])
 
 
 def _order(comparison: Comparison) -> tuple[float, float]:

@@ -131,7 +131,7 @@ class Monitor:
             records += self._start_anew(moment, "new-model")
         self._others = 0
         self._last = at
-        records += self._sample(np.array(measure(detection), np.float32), at, moment)
+        records += self.sample(np.array(measure(detection), np.float32), at, moment)
         return Taken("sampled", records)
 
     def state(self) -> CameraState:
@@ -156,7 +156,18 @@ class Monitor:
             del self._sessions[next(iter(self._sessions))]
         self._sessions[frame.session] = frame.sequence
 
-    def _sample(self, row: Samples, at: float, moment: Moment) -> Iterator[CameraWindow | Episode]:
+    def sample(self, row: Samples, at: float, moment: Moment) -> Iterator[CameraWindow | Episode]:
+        """Take a sample in, whatever it was made of, and yield what is to be told.
+
+        Parameters
+        ----------
+        row
+            Its signals.
+        at
+            When it was captured, in seconds since the epoch.
+        moment
+            The same, and the frame and model.
+        """
         yield from self._summary(at)
         self._window.append(row)
         self._recent.append(row)
@@ -242,9 +253,9 @@ class Monitor:
     def _shift(self, signal: SignalName, values: Samples, watch: Watch, verdict: Verdict) -> Shift:
         there = ~np.isnan(values)
         if signal not in self._since:
-            ranks = np.array([watch.reference.rank(float(value)) for value in values[there]])
             times = np.array(self._times)[there]
-            self._since[signal] = datetime.fromtimestamp(float(times[onset(ranks)]), UTC)
+            since = float(times[onset(watch.reference.ranks(values[there]).upto)])
+            self._since[signal] = datetime.fromtimestamp(since, UTC)
         newest = values[there][-verdict.newest.samples :]
         before, after = spread(watch.reference.ordered), spread(newest)
         assert before is not None  # noqa: S101  # both have samples: they were compared

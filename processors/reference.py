@@ -8,12 +8,18 @@ distribution tells for how many independent samples that quantile would be the s
 what permutations alone could tell.
 """
 
+import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import kolmogi, kolmogorov  # type: ignore[import-untyped]  # it ships no types
 
 from processors.signals import Samples, defined
+
+Shares = NDArray[np.float64]
+Marks = NDArray[np.bool_]
 
 ROUNDS = 300
 """Permutations; their ninetieth percentile has an error of a few percent then."""
@@ -39,6 +45,15 @@ class Comparison(NamedTuple):
     """How likely so large a D is without a change."""
 
 
+class Ranks(NamedTuple):
+    """Where samples lie in a reference."""
+
+    below: Shares
+    """Share of the reference that is less."""
+    upto: Shares
+    """Share that is less or equal."""
+
+
 class Reference:
     """One signal as it used to be.
 
@@ -58,7 +73,7 @@ class Reference:
     """
 
     def __init__(self, values: Samples, stride: int = 1) -> None:
-        self.ordered = np.sort(values)
+        self.ordered = np.sort(values.astype(np.float64))
         self.stride = stride
         self.worth = stride * dependence(values)
 
@@ -70,34 +85,54 @@ class Reference:
         newest, all_of_it = samples / self.worth, len(self) * self.stride / self.worth
         return newest * all_of_it / (newest + all_of_it)
 
-    def compare(self, newest: Samples) -> Comparison:
-        """Compare the newest samples, defined ones, with the reference."""
-        effect = distance(self.ordered, np.sort(newest))
-        return Comparison(len(newest), effect, probability(effect, self.independent(len(newest))))
-
-    def threshold(self, samples: int, p: float) -> float:
-        """Return the D that so many samples must reach to be as unlikely as `p`; more than 1 is out of reach."""
-        root = np.sqrt(self.independent(samples))
-        return float(kolmogi(p) / _stephens(root))
+    def ranks(self, newest: Samples) -> Ranks:
+        """Return where samples lie in the reference: the share of it below each, and the share up to each."""
+        exact = newest.astype(np.float64)
+        return Ranks(
+            self.ordered.searchsorted(exact, "left") / len(self), self.ordered.searchsorted(exact, "right") / len(self)
+        )
 
     def rank(self, value: float) -> float:
         """Return the share of the reference below a value, 0..1; half of what equals it counts as below."""
-        below, upto = np.searchsorted(self.ordered, (value, value + 1e-9))
-        return float(below + upto) / 2 / len(self)
+        return (
+            float(self.ordered.searchsorted(value, "left") + self.ordered.searchsorted(value, "right")) / 2 / len(self)
+        )
+
+    def compare(self, ranks: Ranks) -> Comparison:
+        """Compare samples, given by their ranks, with the reference."""
+        effect = distance(ranks)
+        return Comparison(len(ranks.below), effect, probability(effect, self.independent(len(ranks.below))))
+
+    def threshold(self, samples: int, p: float) -> float:
+        """Return the D that so many samples must reach to be as unlikely as `p`; more than 1 is out of reach."""
+        root = math.sqrt(self.independent(samples))
+        return float(kolmogi(p) / _stephens(root))
 
 
-def distance(first: Samples, second: Samples) -> float:
-    """Return Kolmogorov-Smirnov's D of two sorted sets: the largest distance between their distributions.
+def distance(ranks: Ranks) -> float:
+    """Return Kolmogorov-Smirnov's D of samples and a reference: the largest distance between their distributions.
+
+    Parameters
+    ----------
+    ranks
+        Where the samples lie in the reference, in any order.
 
     Examples
     --------
-    >>> distance(np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6]))
+    >>> distance(Reference(np.array([1.0, 2, 3, 4])).ranks(np.array([3.0, 4, 5, 6])))
     0.5
     """
-    both = np.concatenate((first, second))
-    cdf_first = np.searchsorted(first, both, side="right") / len(first)
-    cdf_second = np.searchsorted(second, both, side="right") / len(second)
-    return float(np.abs(cdf_first - cdf_second).max())
+    below, upto = ranks.below.copy(), ranks.upto.copy()
+    below.sort()
+    upto.sort()
+    steps = _steps(len(below))
+    # Between two samples the reference only grows, so the largest distance is at a sample, or just before one.
+    return float(max((below - steps[:-1]).max(), (steps[1:] - upto).max()))
+
+
+@lru_cache(maxsize=1024)
+def _steps(number: int) -> Shares:
+    return np.arange(number + 1) / number
 
 
 def probability(effect: float, independent: float) -> float:
@@ -111,7 +146,7 @@ def probability(effect: float, independent: float) -> float:
     >>> f"{probability(0.5, 40):.0e}", f"{probability(0.1, 40):.2f}"
     ('2e-09', '0.80')
     """
-    return float(kolmogorov(_stephens(np.sqrt(independent)) * effect))
+    return float(kolmogorov(_stephens(math.sqrt(independent)) * effect))
 
 
 def _stephens(root: float) -> float:
@@ -152,25 +187,40 @@ def dependence(values: Samples, seed: int = 1) -> float:
     --------
     >>> random = np.random.default_rng(1)
     >>> round(dependence(random.random(300)), 1), round(dependence(np.repeat(random.random(30), 10)), 1)
-    (1.3, 11.4)
+    (1.3, 12.7)
     """
     block = max(1, 2 * memory(values))
+    blocks = len(values) // block
+    chosen = max(1, round(blocks / 3))
     random = np.random.default_rng(seed)
-    size = max(len(values) // 3, 4)
-    rest = len(values) - size
-    effects = [_permuted_distance(values, block, size, random) for _ in range(ROUNDS)]
+    effects = _permuted_distances(values, block, _choices(blocks, chosen, random), random)
+    size, rest = chosen * block, len(values) - chosen * block
     quantile = max(1e-6, float(np.quantile(effects, QUANTILE)))
     root = max(0.5, float(kolmogi(1 - QUANTILE)) / quantile - 0.12)
     return max(1.0, size * rest / (size + rest) / root**2) * CAUTION
 
 
-def _permuted_distance(values: Samples, block: int, size: int, random: np.random.Generator) -> float:
+def _choices(blocks: int, chosen: int, random: np.random.Generator) -> Marks:
+    """Choose some of the blocks by chance, in each round anew; shape (rounds, blocks)."""
+    order = random.random((ROUNDS, blocks)).argsort(axis=1)
+    return np.asarray(order < chosen)
+
+
+def _permuted_distances(values: Samples, block: int, choices: Marks, random: np.random.Generator) -> Shares:
+    """Return the D between the chosen blocks and all the rest, of each round."""
+    number = len(values)
+    marks = np.zeros((ROUNDS, number), np.bool_)
+    marks[:, : choices.shape[1] * block] = np.repeat(choices, block, axis=1)
     # The circle is cut somewhere else every time, so that no block is always whole.
-    turned = np.roll(values, int(random.integers(len(values))))
-    pieces = np.array_split(turned, max(2, len(values) // block))
-    order = random.permutation(len(pieces))
-    permuted = np.concatenate([pieces[place] for place in order])
-    return distance(np.sort(permuted[size:]), np.sort(permuted[:size]))
+    turned = (np.arange(number) + random.integers(number, size=(ROUNDS, 1))) % number
+    marks = np.take_along_axis(marks, turned, axis=1)
+    order = np.argsort(values, kind="stable")
+    inside = marks[:, order]
+    size = int(inside[0].sum())
+    between = np.cumsum(inside, axis=1) / size - np.cumsum(~inside, axis=1) / (number - size)
+    # Among equal values the distributions have no place between.
+    last = np.append(np.diff(values[order]) > 0, True)
+    return np.asarray(np.abs(between[:, last]).max(axis=1))
 
 
 def reference(values: Samples, stride: int = 1, least: int = 8) -> Reference | None:
