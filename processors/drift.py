@@ -15,7 +15,7 @@ from river.drift import ADWIN
 from maskwatch.drift_messages import SIGNALS
 from maskwatch.settings import DriftSettings
 from processors.reference import Comparison, Ranks, Reference
-from processors.signals import Samples
+from processors.signals import Values
 
 MONTH_S = 30 * 86_400
 BACK_P = 0.05
@@ -122,7 +122,7 @@ class Watch:
             # By rank, because ADWIN wants values of 0..1.
             self._adwin.update(self.reference.rank(value))  # type: ignore[no-untyped-call]
 
-    def judge(self, newest: Samples) -> Verdict | None:
+    def judge(self, newest: Values) -> Verdict | None:
         """Compare, and learn from it.
 
         Parameters
@@ -157,7 +157,7 @@ class Watch:
         return {min(there, length) for length in (*self._lengths, since_change)}
 
 
-def onset(ranks: Samples) -> int:
+def onset(ranks: Values) -> int:
     """Return where values seem to change, by the largest cumulated distance from their mean.
 
     Parameters

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kolmogi, kolmogorov  # type: ignore[import-untyped]  # it ships no types
 
-from processors.signals import Samples, defined
+from processors.signals import Values, defined
 
 Shares = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -72,7 +72,7 @@ class Reference:
         How many samples, of those that will be compared, are worth one independent sample; 1 at least.
     """
 
-    def __init__(self, values: Samples, stride: int = 1) -> None:
+    def __init__(self, values: Values, stride: int = 1) -> None:
         self.ordered = np.sort(values.astype(np.float64))
         self.stride = stride
         self.worth = stride * dependence(values)
@@ -85,7 +85,7 @@ class Reference:
         newest, all_of_it = samples / self.worth, len(self) * self.stride / self.worth
         return newest * all_of_it / (newest + all_of_it)
 
-    def ranks(self, newest: Samples) -> Ranks:
+    def ranks(self, newest: Values) -> Ranks:
         """Return where samples lie in the reference: the share of it below each, and the share up to each."""
         exact = newest.astype(np.float64)
         return Ranks(
@@ -153,7 +153,7 @@ def _stephens(root: float) -> float:
     return root + 0.12 + 0.11 / root
 
 
-def memory(values: Samples) -> int:
+def memory(values: Values) -> int:
     """Return after how many samples a signal has forgotten what it was; at most an eighth of what is given.
 
     Examples
@@ -173,7 +173,7 @@ def memory(values: Samples) -> int:
     return longest
 
 
-def dependence(values: Samples, seed: int = 1) -> float:
+def dependence(values: Values, seed: int = 1) -> float:
     """Return how many samples in a row are worth one independent sample, by permuting blocks; 1 at least.
 
     Parameters
@@ -206,7 +206,7 @@ def _choices(blocks: int, chosen: int, random: np.random.Generator) -> Marks:
     return np.asarray(order < chosen)
 
 
-def _permuted_distances(values: Samples, block: int, choices: Marks, random: np.random.Generator) -> Shares:
+def _permuted_distances(values: Values, block: int, choices: Marks, random: np.random.Generator) -> Shares:
     """Return the D between the chosen blocks and all the rest, of each round."""
     number = len(values)
     marks = np.zeros((ROUNDS, number), np.bool_)
@@ -223,7 +223,7 @@ def _permuted_distances(values: Samples, block: int, choices: Marks, random: np.
     return np.asarray(np.abs(between[:, last]).max(axis=1))
 
 
-def reference(values: Samples, stride: int = 1, least: int = 8) -> Reference | None:
+def reference(values: Values, stride: int = 1, least: int = 8) -> Reference | None:
     """Make a reference of one signal's samples, as they came; None if too few of them are defined."""
     found = defined(values)
     return Reference(found, stride) if len(found) >= least else None

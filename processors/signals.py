@@ -21,6 +21,7 @@ score of no face, is NaN.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ from maskwatch.messages import DetectedFace, Detection, MarkedFace
 
 Samples = NDArray[np.float32]
 """Shape (samples, signals), the signals in the order of :data:`SIGNALS`; NaN where one is undefined."""
+
+Values = NDArray[np.floating[Any]]
+"""Values of one signal, in the order of their times or sorted."""
 
 UNITS: dict[SignalName, str] = {
     "brightness": "of 1",
@@ -124,7 +128,7 @@ def column(signal: SignalName) -> int:
     return SIGNALS.index(signal)
 
 
-def defined(values: Samples) -> Samples:
+def defined(values: Values) -> Values:
     """Return the values of one signal that are defined.
 
     Examples
@@ -135,7 +139,7 @@ def defined(values: Samples) -> Samples:
     return values[~np.isnan(values)]
 
 
-def spread(values: Samples) -> Spread | None:
+def spread(values: Values) -> Spread | None:
     """Say how values of one signal lie; None if there are none.
 
     Examples
@@ -151,7 +155,7 @@ def spread(values: Samples) -> Spread | None:
 
 
 def histogram(
-    before: Samples, after: Samples, bars: int = 16
+    before: Values, after: Values, bars: int = 16
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Count two sets of values of one signal in the same bars.
 
