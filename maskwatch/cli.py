@@ -337,6 +337,16 @@ def drift(ctx: click.Context) -> None:
         run_stage("drift", "processors.app:watch_drift", ctx.obj)
 
 
+@main.command(short_help="Tell people of episodes of drift: log and webhook.")
+@click.pass_obj
+def alerts(settings: Settings) -> None:
+    """Raise one alert for each episode, and post it to alerts.webhook if there is one.
+
+    Example: MASKWATCH_ALERTS__WEBHOOK=https://example.org/hook maskwatch alerts
+    """
+    run_stage("alerts", "consumers.alerts:raise_alerts", settings)
+
+
 @main.command(short_help="Keep answers to uploads as files by day.")
 @click.pass_obj
 def archive(settings: Settings) -> None:
