@@ -62,6 +62,9 @@ DETECTIONS_WATCHED = Counter(
 )
 CAMERAS_WATCHED = Gauge("maskwatch_cameras_watched", "Cameras under watch for drift", multiprocess_mode="livesum")
 EPISODES = Counter("maskwatch_episodes", "Records of episodes of drift", ["kind", "phase"])
+ALERTS = Counter("maskwatch_alerts", "Alerts raised, by whether the webhook took them: told, not-told", ["outcome"])
+LABELS_REQUESTED = Counter("maskwatch_labels_requested", "Frames that people are asked to label", ["why"])
+LABELS_EXPIRED = Counter("maskwatch_labels_expired", "Chosen frames whose picture was gone before it was fetched")
 
 # API.
 VIEWERS = Gauge("maskwatch_viewers", "Open live sockets", multiprocess_mode="livesum")
