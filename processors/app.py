@@ -24,6 +24,7 @@ from maskwatch.settings import Settings
 from maskwatch.topics import Name, partition_count
 from maskwatch.worker import notify_ready
 from processors.monitors import Monitors
+from processors.requests import Requests
 
 RETRY_S = 1.0
 HAND_OVER_S = 3.0
@@ -47,7 +48,8 @@ async def watch_drift(settings: Settings, stop: asyncio.Event) -> None:
         If Kafka cannot be reached at the start. Later outages are waited for.
     """
     async with kafka.running(kafka.durable_producer(settings), settings) as producer:
-        app = make_app(settings, producer)
+        app, requests = make_app(settings, producer)
+        fetching = asyncio.create_task(requests.run())
         try:
             await app.start()
             log.info("drift monitor ready")
@@ -58,10 +60,12 @@ async def watch_drift(settings: Settings, stop: asyncio.Event) -> None:
                 raise app.crash_reason
         finally:
             await app.stop()
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
 
 
-def make_app(settings: Settings, producer: AIOKafkaProducer) -> faust.App:
-    """Make the app, not yet started.
+def make_app(settings: Settings, producer: AIOKafkaProducer) -> tuple[faust.App, Requests]:
+    """Make the app, not yet started, and what fetches pictures for its label requests.
 
     Parameters
     ----------
@@ -109,7 +113,9 @@ def make_app(settings: Settings, producer: AIOKafkaProducer) -> faust.App:
         key_type=bytes,
         value_type=bytes,
     )
-    watching = Watching(settings, producer, Monitors(settings.drift, kept))
+    monitors = Monitors(settings, kept)
+    requests = Requests(settings, producer, monitors.choose_another)
+    watching = Watching(settings, producer, monitors, requests)
     detections = app.topic(f"{prefix}{Name.DETECTIONS}", **bytes_only)
 
     @app.agent(detections, concurrency=1)
@@ -121,16 +127,17 @@ def make_app(settings: Settings, producer: AIOKafkaProducer) -> faust.App:
     async def hand_over(_sender: object, revoked: set[TP], **_: object) -> None:
         await watching.hand_over({tp.partition for tp in revoked if tp.topic == f"{prefix}{Name.DETECTIONS}"})
 
-    return app
+    return app, requests
 
 
 class Watching:
     """What is done with each detection."""
 
-    def __init__(self, settings: Settings, producer: AIOKafkaProducer, monitors: Monitors) -> None:
+    def __init__(self, settings: Settings, producer: AIOKafkaProducer, monitors: Monitors, requests: Requests) -> None:
         self._settings = settings
         self._producer = producer
         self._monitors = monitors
+        self._requests = requests
 
     async def take(self, event: EventT[bytes]) -> None:
         """Take a detection in, and tell what came of it; one that cannot be read becomes a dead letter."""
@@ -149,6 +156,8 @@ class Watching:
         metrics.CAMERAS_WATCHED.set(len(self._monitors))
         for record in watched.records:
             await self._tell(record)
+        if watched.request is not None:
+            self._requests.put(watched.request)
 
     async def hand_over(self, partitions: set[int]) -> None:
         """Keep what is known of the cameras of some partitions, for whoever gets them."""
