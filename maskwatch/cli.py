@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +20,8 @@ from maskwatch import __version__
 from maskwatch.addresses import hide_users
 from maskwatch.camera_commands import cameras
 from maskwatch.errors import MaskwatchError
-from maskwatch.lazy import call
+from maskwatch.drift_commands import alerts, drift
+from maskwatch.lazy import call, run_stage
 from maskwatch.messages import CLASSES
 from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
@@ -71,12 +71,6 @@ class SectionedGroup(click.Group):
         except MaskwatchError as error:
             click.echo(f"maskwatch: {error}", err=True)
             sys.exit(error.exit_code)
-
-
-def run_stage(name: str, target: str, settings: Settings) -> None:
-    """Run a stage, named as ``module:function``, until a signal."""
-    stage = getattr(import_module(target.partition(":")[0]), target.partition(":")[2])
-    call("maskwatch.worker:run", name, stage, settings)
 
 
 @click.group(cls=SectionedGroup, context_settings=_CONTEXT)
@@ -326,25 +320,8 @@ def live(settings: Settings) -> None:
     run_stage("live", "consumers.live:keep_live", settings)
 
 
-@main.group(invoke_without_command=True, short_help="Notice when the world has changed; «evaluate» tells how well.")
-@click.pass_context
-def drift(ctx: click.Context) -> None:
-    """Watch detections for drift: episodes go to drift.v1, signals to signals.v1.
-
-    Example: MASKWATCH_DRIFT__BUDGET=4 maskwatch drift
-    """
-    if ctx.invoked_subcommand is None:
-        run_stage("drift", "processors.app:watch_drift", ctx.obj)
-
-
-@main.command(short_help="Tell people of episodes of drift: log and webhook.")
-@click.pass_obj
-def alerts(settings: Settings) -> None:
-    """Raise one alert for each episode, and post it to alerts.webhook if there is one.
-
-    Example: MASKWATCH_ALERTS__WEBHOOK=https://example.org/hook maskwatch alerts
-    """
-    run_stage("alerts", "consumers.alerts:raise_alerts", settings)
+main.add_command(drift)
+main.add_command(alerts)
 
 
 @main.command(short_help="Keep answers to uploads as files by day.")
