@@ -19,8 +19,8 @@ import click
 from maskwatch import __version__
 from maskwatch.addresses import hide_users
 from maskwatch.camera_commands import cameras
-from maskwatch.errors import MaskwatchError
 from maskwatch.drift_commands import alerts, drift
+from maskwatch.errors import MaskwatchError
 from maskwatch.lazy import call, run_stage
 from maskwatch.messages import CLASSES
 from maskwatch.quantities import parse_duration, parse_size
