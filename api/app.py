@@ -23,9 +23,23 @@ from api.dependencies import Services, ValkeyPictures, readiness
 from api.drift_feed import DriftFeed
 from api.ledger import Ledger
 from api.roster import FEEDS, RosterFeed
-from api.routers import broadcast, cameras, detections, episodes, health, live, pages, predict, session, signals, topics
+from api.routers import (
+    broadcast,
+    cameras,
+    detections,
+    episodes,
+    health,
+    live,
+    pages,
+    predict,
+    session,
+    signals,
+    system,
+    topics,
+)
 from api.schemas import Problem
 from api.stream import DetectionStream
+from api.system import SystemMonitor
 from api.upload_index import ValkeyIndex
 from api.uploads import Uploads
 from api.viewers import Hub
@@ -128,7 +142,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.add_middleware(_Headers)
     problems.install(app)
-    for part in (health, cameras, detections, signals, episodes, predict, session, live, broadcast, topics):
+    for part in (health, system, cameras, detections, signals, episodes, predict, session, live, broadcast, topics):
         app.include_router(part.router)
     pages.install(app)
     return app
@@ -168,11 +182,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     fresh_s=settings.live.fresh_s,
                     why=feed.why_no_picture,
                 )
+                checks = readiness(settings, feed, pictures, uploads)
+                system_monitor = SystemMonitor(settings, feed, pictures, checks)
                 services = Services(
                     settings,
                     feed,
                     hub,
-                    readiness(settings, feed, pictures, uploads),
+                    checks,
                     broker,
                     uploads,
                     Holding(settings.api.max_pending_bytes),
@@ -181,6 +197,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     asyncio.Lock(),
                     asyncio.Lock(),
                     drift,
+                    system_monitor,
                 )
                 work = (
                     hub.run(),
@@ -188,6 +205,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     ledger.run(),
                     broker.run(),
                     stream.run(),
+                    system_monitor.run(),
                     *map(feed.follow, FEEDS),
                     *drift.work(),
                 )

@@ -19,11 +19,13 @@ _Effect = Annotated[
 _Values = Annotated[list[float | None], Field(examples=[[0.42, None]])]
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What an answer over HTTP is made of, read from whatever has these attributes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
 
 
-class SpreadAnswer(_Answer):
+class SpreadAnswer(Answer):
     """How the samples of a signal lie."""
 
     samples: Annotated[int, Field(examples=[240])]
@@ -33,7 +35,7 @@ class SpreadAnswer(_Answer):
     high: Annotated[float, Field(description="the ninetieth percentile", examples=[0.47])]
 
 
-class SignalNow(_Answer):
+class SignalNow(Answer):
     """A signal in the newest window."""
 
     signal: _Name
@@ -45,7 +47,7 @@ class SignalNow(_Answer):
     shifted: Annotated[bool, Field(description="part of the open episode", examples=[False])]
 
 
-class CameraSignals(_Answer):
+class CameraSignals(Answer):
     """A camera, and whether it is what it used to be."""
 
     camera: _Camera
@@ -60,7 +62,7 @@ class CameraSignals(_Answer):
     signals: Annotated[list[SignalNow], Field(description="of the newest window; none while silent")]
 
 
-class Signals(_Answer):
+class Signals(Answer):
     """Every camera, by id."""
 
     cameras: list[CameraSignals]
@@ -68,7 +70,7 @@ class Signals(_Answer):
     current: Annotated[bool, Field(description="false while Kafka is away: this is what was known", examples=[True])]
 
 
-class SignalColumn(_Answer):
+class SignalColumn(Answer):
     """One signal over time: lists as long as `times`; null where there was no sample."""
 
     low: _Values
@@ -82,7 +84,7 @@ class SignalColumn(_Answer):
     shifted: Annotated[list[bool], Field(examples=[[False, False]])]
 
 
-class SignalsOverTime(_Answer):
+class SignalsOverTime(Answer):
     """The signals of one camera over a span of time, ready for charts."""
 
     camera: _Camera
@@ -94,7 +96,7 @@ class SignalsOverTime(_Answer):
     signals: dict[SignalName, SignalColumn]
 
 
-class AlertState(_Answer):
+class AlertState(Answer):
     """Whether somebody knows of an episode."""
 
     id: Annotated[str, Field(description="that of the episode", examples=[_ID])]
@@ -107,13 +109,13 @@ class AlertState(_Answer):
     by: Annotated[str, Field(description="who", examples=[""])]
 
 
-class Alerts(_Answer):
+class Alerts(Answer):
     """Alerts, the newest first."""
 
     alerts: list[AlertState]
 
 
-class EpisodeSummary(_Answer):
+class EpisodeSummary(Answer):
     """A time in which a camera, or what is seen on it, differs from its reference."""
 
     id: Annotated[str, Field(examples=[_ID])]
@@ -138,14 +140,14 @@ class EpisodeSummary(_Answer):
     ]
 
 
-class Episodes(_Answer):
+class Episodes(Answer):
     """Episodes, the newest first."""
 
     episodes: list[EpisodeSummary]
     more: Annotated[bool, Field(description="there are older ones", examples=[False])]
 
 
-class ShiftAnswer(_Answer):
+class ShiftAnswer(Answer):
     """How a signal differs from its reference, and how sure that is."""
 
     signal: _Name

@@ -15,11 +15,12 @@ from api.app import DEAD_PEER_MS, create_app, end, listening, run_server
 from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
-from api.dependencies import ReadinessCheck, Services
+from api.dependencies import Services
 from api.drift_feed import DriftFeed
 from api.ledger import Ledger
 from api.roster import FEEDS, RosterFeed
 from api.stream import DetectionStream
+from api.system import ReadinessCheck, SystemMonitor
 from api.upload_index import ValkeyIndex
 from api.uploads import Uploads
 from api.viewers import Hub, Patience, Pictures
@@ -126,6 +127,7 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                 asyncio.Lock(),
                 asyncio.Lock(),
                 drift,
+                SystemMonitor(settings, feed, pictures, checks or {}),
                 patience or Patience(),
             )
             door = FrontDoor(shared, address.port, stop)

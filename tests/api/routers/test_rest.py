@@ -173,6 +173,7 @@ async def test_every_call_is_described_with_an_example(tmp_path: Path) -> None:
     assert set(calls) == {
         "health",
         "ready",
+        "status",
         "metrics",
         "list_cameras",
         "get_camera",
