@@ -1,8 +1,9 @@
 """A stand-in for the API that can bring the console into every state.
 
-It speaks the contract of `api/app.py` (`GET /cameras`, `/health`, `/ready`, `POST /session`, `WS /live/{camera}`,
-and what :mod:`tests.support.console_drift` and :mod:`tests.support.console_system` add), serves the real console, and does with each camera what its script says. Tests change the scripts while it runs.
-Pictures are drawn, faces in flat colours, so that a test can tell from one pixel whether a box belongs to its frame.
+It speaks the contract of `api/app.py` (`GET /cameras`, `/health`, `/ready`, `POST /session`, `WS /live/{camera}`, and
+what :mod:`tests.support.console_drift` and :mod:`tests.support.console_system` add), serves the real console, and does
+with each camera what its script says. Tests change the scripts while it runs. Pictures are drawn, faces in flat
+colours, so that a test can tell from one pixel whether a box belongs to its frame.
 """
 
 import asyncio
