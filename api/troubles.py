@@ -66,6 +66,7 @@ _STAGES = {
     "detector": ("Nothing is detected: no detector runs", "maskwatch detector"),
     "live": ("Live pictures stand still: the stage «live» does not run", "maskwatch live"),
     "drift": ("Nobody watches for drift", "maskwatch drift"),
+    "alerts": ("Nobody is told of drift: no alert is raised", "maskwatch alerts"),
     "archive": ("Answers to uploads are not archived", "maskwatch archive"),
 }
 _BROKEN_STAGES = ("detector", "live")

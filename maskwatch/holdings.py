@@ -21,6 +21,7 @@ GROUPS: Mapping[str, tuple[str, tuple[Name, ...]]] = {
     "detector-upload": ("detector", (Name.FRAMES_UPLOAD,)),
     "live": ("live", (Name.FRAMES_LIVE, Name.DETECTIONS)),
     "drift": ("drift", (Name.DETECTIONS,)),
+    "alerts": ("alerts", (Name.DRIFT,)),
     "archive": ("archive", (Name.PREDICTIONS,)),
 }
 """Consumer groups, the stage that each is of, and what it reads."""

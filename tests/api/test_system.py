@@ -60,6 +60,7 @@ async def test_topics_readers_and_the_disk_are_as_kafka_has_them(
     assert {trouble["what"].partition(":")[0] for trouble in told["troubles"]} == {
         "Nothing is detected",
         "Nobody watches for drift.",
+        "Nobody is told of drift",
         "Answers to uploads are not archived.",
     }
     assert {"name": "Model in service", "version": "yolov8n-facemask 1"} in told["versions"]
