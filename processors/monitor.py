@@ -299,7 +299,8 @@ class Monitor:
             return
         if self._window:
             yield self._told_window(self._window_start, at)
-        self._window_start, self._window, self._window_frames = at, [], 0
+        # The frame that ends a window is the first of the next.
+        self._window_start, self._window, self._window_frames = at, [], 1
 
     def _told_window(self, start: float, end: float) -> CameraWindow:
         rows = np.array(self._window)
@@ -325,7 +326,7 @@ class Monitor:
             datetime.fromtimestamp(end, UTC),
             state,
             round(self.learned, 3),
-            self._window_frames,
+            self._window_frames - 1,
             len(rows),
             signals,
             self._episode.id if self._episode is not None else None,

@@ -60,7 +60,7 @@ class Reference:
     Parameters
     ----------
     values
-        Defined samples in the order of their times.
+        Defined samples in the order of their times, at least 8.
     stride
         How many of the samples that will be compared lie between two of these.
 

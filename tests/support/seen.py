@@ -68,7 +68,9 @@ class Seen:
 
     def _face(self, world: World) -> DetectedFace:
         random = self._random
-        x, y, side = (float(value) for value in (random.uniform(0, 0.8), random.uniform(0, 0.8), random.uniform(0.05, 0.2)))
+        x, y, side = (
+            float(value) for value in (random.uniform(0, 0.8), random.uniform(0, 0.8), random.uniform(0.05, 0.2))
+        )
         label = "without_mask" if random.random() < world.unmasked else "with_mask"
         score = float(np.clip(random.normal(world.score, 0.08), 0.4, 0.99))
         return DetectedFace(label, round(score, 4), (x, y, x + side, y + side))  # type: ignore[arg-type]
