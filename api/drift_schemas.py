@@ -88,7 +88,7 @@ class SignalsOverTime(Answer):
     """The signals of one camera over a span of time, ready for charts."""
 
     camera: _Camera
-    until: Annotated[datetime, Field(description="ask from here for what comes next", examples=[_T0])]
+    next: Annotated[datetime, Field(description="ask since then for what comes later", examples=[_T0])]
     times: Annotated[
         list[float], Field(description="end of each window, in seconds since 1970", examples=[[1793554920, 1793554980]])
     ]

@@ -66,8 +66,12 @@ class DriftTable:
         return self._windows.get(camera)
 
     def cameras(self) -> list[str]:
-        """Return the cameras that something is known of, by id."""
-        return sorted({*self._windows, *(episode.camera for episode in self._episodes.values())})
+        """Return the cameras that were watched lately, or that have an open episode, by id."""
+        return sorted({*self._windows, *(episode.camera for episode in self.episodes(only_open=True))})
+
+    def knows(self, camera: str) -> bool:
+        """Tell whether anything was ever said of a camera, as far as that is kept."""
+        return camera in self._windows or any(episode.camera == camera for episode in self._episodes.values())
 
     def episode(self, identity: str) -> Episode:
         """Return one episode.

@@ -39,6 +39,13 @@ class Following:
         How far back to begin, in seconds; infinity for the beginning.
     retry_s
         Seconds between two tries while a topic cannot be read.
+
+    Attributes
+    ----------
+    names : tuple of Name
+        The topics.
+    caught_up : dict
+        By topic: set once all that was there at the start was taken.
     """
 
     def __init__(
@@ -55,18 +62,18 @@ class Following:
         self._table = take
         self._back_s = back_s
         self._retry_s = retry_s
-        self._caught_up = {name: asyncio.Event() for name in names}
+        self.caught_up = {name: asyncio.Event() for name in names}
         self._problem = ""
 
     @property
     def missing(self) -> str:
         """Why not everything that was there has been read yet; empty once it has."""
-        waiting = [name for name, event in self._caught_up.items() if not event.is_set()]
+        waiting = [name for name, event in self.caught_up.items() if not event.is_set()]
         return (self._problem or f"reading {', '.join(waiting)}") if waiting else ""
 
     async def follow(self, name: Name) -> None:
         """Follow one topic for ever."""
-        count, caught_up = partition_count(name), self._caught_up[name]
+        count, caught_up = partition_count(name), self.caught_up[name]
         while True:
             try:
                 async for record in reading.follow(self._settings, name, count, caught_up, self._back_s):

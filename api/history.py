@@ -5,7 +5,8 @@ in company: whoever finds too many others reading waits, and is asked to come ba
 """
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -30,6 +31,14 @@ class BusyError(MaskwatchError):
     """So many others read that there was no turn in time."""
 
 
+class Past(NamedTuple):
+    """Some of a camera's windows."""
+
+    windows: list[CameraWindow]
+    next: datetime
+    """Behind the last of them, by Kafka's clock: what comes later is found from here, however late it is written."""
+
+
 class SignalHistory:
     """Reads windows of signals.
 
@@ -46,8 +55,8 @@ class SignalHistory:
         self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(AT_A_TIME)
 
-    async def windows(self, camera: str, since: datetime, until: datetime) -> list[CameraWindow]:
-        """Return a camera's windows that were written in a span of time, in their order.
+    async def windows(self, camera: str, since: datetime, until: datetime) -> Past:
+        """Return a camera's windows that were written in a span of time, in the order in which they were.
 
         Parameters
         ----------
@@ -70,30 +79,31 @@ class SignalHistory:
             raise BusyError(f"{AT_A_TIME} others read signals, as many as may at a time") from None
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._read(camera, _milliseconds(since), _milliseconds(until))
+                return await self._read(camera, since, _milliseconds(until))
         except (TimeoutError, KafkaError) as error:
             raise BrokerError(f"{camera}'s signals were not read within {self._timeout_s:g} s: {error!r}") from error
         finally:
             self._turns.release()
 
-    async def _read(self, camera: str, since_ms: int, until_ms: int) -> list[CameraWindow]:
+    async def _read(self, camera: str, since: datetime, until_ms: int) -> Past:
         place = partition_of(self._settings, Name.SIGNALS, camera)
         consumer = kafka.lone_consumer(self._settings, [place])
         windows: list[CameraWindow] = []
         async with kafka.running(consumer, self._settings):
             end = (await consumer.end_offsets([place]))[place]
-            first = (await consumer.offsets_for_times({place: since_ms})).get(place)
+            first = (await consumer.offsets_for_times({place: _milliseconds(since)})).get(place)
             if first is None:
-                return []
+                return Past([], since)
             consumer.seek(place, first.offset)
             last = min(end, first.offset + MOST_RECORDS)
             while await consumer.position(place) < last:
                 for record in (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, []):
                     if record.timestamp >= until_ms:
-                        return windows
+                        return Past(windows, since)
+                    since = datetime.fromtimestamp((record.timestamp + 1) / 1000, UTC)
                     if record.key == camera.encode():
                         windows += _read_window(record)
-        return windows
+        return Past(windows, since)
 
 
 def _read_window(record: Record) -> list[CameraWindow]:

@@ -47,7 +47,9 @@ FRESH_S = 4.0
 """So long a survey of Kafka is good for whoever asks."""
 
 KAFKA_TIMEOUT_S = 10.0
-CHECK_TIMEOUT_S = 4.0
+PATIENCE_S = 3.0
+"""Nobody waits longer for Kafka or for a check: the page that asks gives up after five seconds."""
+
 DISK_LOOKS = 360
 """At one in half a minute: three hours."""
 
@@ -92,16 +94,22 @@ class SystemMonitor:
         self._looks: deque[Look] = deque(maxlen=LOOKS)
         self._free: deque[tuple[float, int]] = deque(maxlen=DISK_LOOKS)
         self._first_seen: dict[str, datetime] = {}
-        self._survey: tuple[float, Holdings | None] = (float("-inf"), None)
-        self._surveying = asyncio.Lock()
+        self._held: Holdings | None = None
+        self._held_at = float("-inf")
+        self._survey: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Look for ever, so that what is wrong has a beginning when somebody asks."""
-        while True:
-            await self._look()
-            if time.monotonic() - self._survey[0] > SURVEY_EVERY_S:
-                await self.status()
-            await asyncio.sleep(EVERY_S)
+        try:
+            while True:
+                await self._look()
+                if time.monotonic() - self._held_at > SURVEY_EVERY_S:
+                    await self.status()
+                await asyncio.sleep(EVERY_S)
+        finally:
+            if self._survey is not None:
+                self._survey.cancel()
+                await asyncio.gather(self._survey, return_exceptions=True)
 
     async def status(self) -> System:
         """Return how everything does; what cannot be found out in time is left out and told as what is wrong."""
@@ -114,7 +122,7 @@ class SystemMonitor:
         pipeline = _pipeline(change)
         fills = full_in(self._free, DISK_LEAST_S)
         ages = {name: None if live is None else (now - live.published).total_seconds() for name, live in frames.items()}
-        wrong = troubles(Seen(checks, cameras, ages, held, fills, _skipped_share(change)))
+        wrong = troubles(Seen(now, checks, cameras, ages, held, fills, _skipped_share(change)))
         return System(
             now=now,
             troubles=self._dated(wrong, now),
@@ -134,29 +142,35 @@ class SystemMonitor:
         self._looks.append(Look(time.monotonic(), figures))
 
     async def _holdings(self) -> Holdings | None:
-        async with self._surveying:
-            at, known = self._survey
-            if time.monotonic() - at < FRESH_S:
-                return known
-            try:
-                known = await holdings(self._settings, KAFKA_TIMEOUT_S)
-            except BrokerError as error:
-                known = None
-                log.warning("Kafka does not say what it holds", error=str(error))
-            self._survey = (time.monotonic(), known)
-            if known is not None and known.free is not None:
-                self._free.append((time.monotonic(), known.free))
-            return known
+        """Return what Kafka holds, as it was known last if it does not say so in time."""
+        if self._survey is None and time.monotonic() - self._held_at > FRESH_S:
+            self._survey = asyncio.create_task(self._ask_kafka())
+        if self._survey is not None:
+            await asyncio.wait({self._survey}, timeout=PATIENCE_S)
+        return self._held
+
+    async def _ask_kafka(self) -> None:
+        try:
+            self._held = await holdings(self._settings, KAFKA_TIMEOUT_S)
+        except BrokerError as error:
+            self._held = None
+            log.warning("Kafka does not say what it holds", error=str(error))
+        else:
+            if self._held.free is not None:
+                self._free.append((time.monotonic(), self._held.free))
+        finally:
+            self._held_at = time.monotonic()
+            self._survey = None
 
     async def _ready(self) -> list[Check]:
         return list(await asyncio.gather(*(self._check(name, check) for name, check in self._checks.items())))
 
     async def _check(self, name: str, check: ReadinessCheck) -> Check:
         try:
-            async with asyncio.timeout(CHECK_TIMEOUT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 reason = await check()
         except (MaskwatchError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {CHECK_TIMEOUT_S:g} s"
+            reason = str(error) or f"no answer within {PATIENCE_S:g} s"
         return Check(name=name, ok=not reason, reason=reason)
 
     async def _frames(self) -> dict[str, LiveFrame | None]:

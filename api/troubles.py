@@ -4,7 +4,7 @@ Pure. Each trouble has a key, so that its beginning can be remembered for as lon
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from api.schemas import CameraState, Check
@@ -17,6 +17,9 @@ LEAST_FREE = 0.05
 """Share of a disk under which it counts as nearly full."""
 
 LATE_UPLOADS = 20
+FIRST_PICTURE = timedelta(seconds=20)
+"""So long after a camera came online nobody wonders where its first picture is."""
+
 Severity = Literal["broken", "watch"]
 
 
@@ -37,10 +40,11 @@ class Trouble(NamedTuple):
 class Seen(NamedTuple):
     """What there is to judge by."""
 
+    now: datetime
     checks: Sequence[Check]
     cameras: Sequence[CameraState]
     ages: dict[str, float | None]
-    """Seconds since each camera's newest joined frame; None if there is none."""
+    """Seconds since each camera's newest joined frame; None if there is none, missing if nobody can tell."""
     holdings: Holdings | None
     """None while Kafka does not say."""
     full_in_s: float | None
@@ -121,7 +125,7 @@ def _of_cameras(seen: Seen) -> Iterator[Trouble]:
                 "See to its power and its network; «Try again now» stands beside its picture.",
                 f"/live/{camera.id}",
             )
-        elif camera.state == "online" and detects and seen.ages.get(camera.id) is None:
+        elif camera.state == "online" and detects and camera.id in seen.ages and not _shown(camera, seen):
             yield Trouble(
                 f"silent {camera.id}",
                 "broken",
@@ -131,6 +135,12 @@ def _of_cameras(seen: Seen) -> Iterator[Trouble]:
                 "Are detector and live overloaded? More of either help at once.",
                 f"/live/{camera.id}",
             )
+
+
+def _shown(camera: CameraState, seen: Seen) -> bool:
+    """Tell whether a camera has a fresh picture, or is too young for one."""
+    young = camera.since is not None and seen.now - camera.since < FIRST_PICTURE
+    return seen.ages[camera.id] is not None or young
 
 
 def _of_disk(seen: Seen) -> Iterator[Trouble]:

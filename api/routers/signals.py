@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 from api.dependencies import Asking, Services, Shared
 from api.drift_schemas import CameraSignals, SignalNow, Signals, SignalsOverTime
 from api.drift_table import columns
-from api.history import BusyError
+from api.history import BusyError, Past
 from api.problems import AWAY, BUSY, UNAUTHORIZED, UNKNOWN_CAMERA, ProblemError, documented
 from maskwatch.drift_messages import KINDS, SIGNALS, CameraWindow
 from maskwatch.errors import BrokerError
@@ -46,7 +46,7 @@ _DOOR = {
 _VALUES = [0.44, 0.43]
 _OVER_TIME = {
     "camera": "door-2",
-    "until": "2026-11-01T17:42:00Z",
+    "next": "2026-11-01T17:42:00.001Z",
     "times": [1793554860.0, 1793554920.0],
     "frames": [598, 601],
     "signals": {
@@ -73,7 +73,7 @@ _AWAY = (AWAY, "The signals cannot be read: Kafka is away.", "/signals")
     },
 )
 async def list_signals(shared: Shared, _: Asking) -> Signals:
-    """Return the newest window of each camera that is wished for, or that something is known of."""
+    """Return the newest window of each camera that is wished for, was watched lately, or drifts."""
     refuse_incomplete(shared)
     names = {camera.id: camera.name for camera in shared.cameras.roster.cameras()}
     known = {**dict.fromkeys(shared.drift.table.cameras(), ""), **names}
@@ -104,22 +104,22 @@ async def get_signals(  # the query's parts
     points: Annotated[int, Query(ge=1, le=2000, description="at most; neighbours are put together")] = 720,
 ) -> SignalsOverTime:
     """Return what charts are made of. A week is kept; what is older is not there."""
-    if camera not in shared.cameras.roster and camera not in shared.drift.table.cameras():
+    if camera not in shared.cameras.roster and not shared.drift.table.knows(camera):
         raise ProblemError(UNKNOWN_CAMERA, "There is no camera of this id.")
     now = datetime.now(UTC)
     oldest, end = now - KEPT, min(until or now, now)
     begin = max(oldest, since or max(oldest, end) - USUAL)
-    windows: list[CameraWindow] = []
+    past = Past([], begin)
     if begin < end:
         try:
-            windows = await shared.drift.history.windows(camera, begin, end)
+            past = await shared.drift.history.windows(camera, begin, end)
         except BusyError as error:
             raise ProblemError(BUSY, f"{error}.", headers=RETRY_AFTER) from error
         except BrokerError as error:
             raise ProblemError(AWAY, "The signals cannot be read: Kafka is away.", headers=RETRY_AFTER) from error
-    found = columns(windows, points)
+    found = columns(past.windows, points)
     return SignalsOverTime.model_validate(
-        {"camera": camera, "until": end, "times": found.times, "frames": found.frames, "signals": found.signals},
+        {"camera": camera, "next": past.next, "times": found.times, "frames": found.frames, "signals": found.signals},
     )
 
 

@@ -30,6 +30,10 @@ def test_the_newest_record_of_an_episode_is_true() -> None:
     assert table.episode(began.id).reason == "recovered"
     assert table.episodes(only_open=True) == []
     assert table.episodes(["yard"]) == []
+    # A camera that is gone has no lane any more, and its story can still be read.
+    assert table.cameras() == []
+    assert table.knows("door")
+    assert not table.knows("yard")
 
 
 def test_who_has_acknowledged_stays_known() -> None:

@@ -95,7 +95,7 @@ async def test_it_looks_by_itself(tmp_path: Path) -> None:
     async with front_door(tmp_path, settings=settings) as door:
         monitor = door.services.system
         looking = asyncio.create_task(monitor.run())
-        await eventually(lambda: monitor._survey[0] > 0)
+        await eventually(lambda: monitor._held_at > 0)
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
         assert len(monitor._looks) >= 1

@@ -1,6 +1,6 @@
 """What is broken, since when, what is done about it, what to do: by what there is to judge by."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -40,7 +40,8 @@ def held(*missing: str, free: int = 900, uploads: int = 0) -> Holdings:
 
 
 def seen(**parts: Any) -> Seen:  # noqa: ANN401  # its parts
-    well = Seen([Check(name="kafka", ok=True, reason="")], [camera("door")], {"door": 0.1}, held(), None, 0.0)
+    now = SINCE + timedelta(minutes=1)
+    well = Seen(now, [Check(name="kafka", ok=True, reason="")], [camera("door")], {"door": 0.1}, held(), None, 0.0)
     return well._replace(**parts)
 
 
@@ -75,6 +76,8 @@ def test_a_camera_is_told_when_it_is_offline_or_gives_no_picture() -> None:
         camera("new", state="unknown", since=None),
     ]
     offline, silent = troubles(seen(cameras=cameras, ages={"yard": None}))
+    assert troubles(seen(now=SINCE, cameras=cameras[1:2], ages={"yard": None})) == [], "it has just come"
+    assert troubles(seen(cameras=cameras[1:2], ages={})) == [], "the store is away: that is told once"
     assert offline.since == SINCE
     assert offline.what == "Camera «Door» is offline: it was unplugged"
     assert offline.link == "/live/door"

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from api import problems
 from api.drift_table import DriftTable
+from api.history import Past
 from api.problems import AWAY, PICTURE_GONE, UNAUTHORIZED, ProblemError
 from api.routers import episodes, signals
 from maskwatch.drift_messages import CameraWindow, Episode
@@ -63,8 +64,9 @@ class DriftStandIn:
             if self.failing:
                 raise ProblemError(AWAY, "What is known of drift is not read yet: reading drift.v1.")
 
-        async def windows(camera: str, since: datetime, until: datetime) -> list[CameraWindow]:
-            return [window for window in self.windows.get(camera, []) if since <= window.end < until]
+        async def windows(camera: str, since: datetime, until: datetime) -> Past:
+            found = [window for window in self.windows.get(camera, []) if since <= window.end < until]
+            return Past(found, found[-1].end + timedelta(milliseconds=1) if found else since)
 
         app.state.services = SimpleNamespace(
             settings=Settings(),

@@ -103,7 +103,7 @@ async def test_signals_are_told_now_and_over_time(ours: Settings, tmp_path: Path
         few = (await client.get("/signals/gate", params={"since": since, "points": 3})).json()
         assert few["times"] == pytest.approx([written[at].end.timestamp() for at in (35, 37, 39)], abs=0.01)
         # What comes next is asked for with what the last answer said.
-        assert (await client.get("/signals/gate", params={"since": over["until"]})).json()["times"] == []
+        assert (await client.get("/signals/gate", params={"since": over["next"]})).json()["times"] == []
         assert (await client.get("/signals/door")).json()["times"] == []
         for span in (
             {"since": "0001-01-01T00:00:00Z", "until": "0001-02-01T00:00:00+05:00"},

@@ -30,7 +30,7 @@ export class Lane {
   open = false;
   /** @type {Map<string, SignalChart>} */
   charts = new Map();
-  /** @type {{times: number[], signals: Record<string, Column>, from: number, until: string} | null} */
+  /** @type {{times: number[], signals: Record<string, Column>, from: number, next: string} | null} */
   #past = null;
   #asking = false;
   #disposed = false;
@@ -113,7 +113,7 @@ export class Lane {
     const from = view.zoomed && this.#past !== null ? this.#past.from : view.range[0];
     const known = this.#past !== null && this.#past.from <= from + 1;
     try {
-      const since = known && this.#past !== null ? this.#past.until : new Date(from * 1000).toISOString();
+      const since = known && this.#past !== null ? this.#past.next : new Date(from * 1000).toISOString();
       const path = `/signals/${this.camera.camera}?since=${encodeURIComponent(since)}&points=${POINTS}`;
       const [answer, library] = await Promise.all([getJson(path), chartLibrary()]);
       if (this.#disposed) return;
@@ -220,7 +220,7 @@ export class Lane {
     const inside = past.times.flatMap((time, at) => (time >= view.range[0] && time <= view.range[1] ? [at] : []));
     const rows = inside.slice(-ROWS).reverse();
     const names = Object.keys(past.signals);
-    const key = JSON.stringify([past.until, rows[0], rows.length]);
+    const key = JSON.stringify([past.next, rows[0], rows.length]);
     if (this.table.dataset.key === key) return;
     this.table.dataset.key = key;
     this.table.setAttribute("aria-label", `Signals of ${this.camera.name} as a table`);
@@ -281,11 +281,11 @@ function mark(episode) {
 }
 
 /**
- * @param {{times: number[], signals: Record<string, Column>, from: number, until: string}} past
- * @param {{times: number[], signals: Record<string, Column>, until: string}} more what came since
+ * @param {{times: number[], signals: Record<string, Column>, from: number, next: string}} past
+ * @param {{times: number[], signals: Record<string, Column>, next: string}} more what came since
  */
 function joined(past, more) {
-  if (more.times.length === 0) return { ...past, until: more.until };
+  if (more.times.length === 0) return { ...past, next: more.next };
   const names = [...new Set([...Object.keys(past.signals), ...Object.keys(more.signals)])];
   const hole = (/** @type {number[]} */ times, /** @type {string} */ part) => times.map(() => (part === "shifted" ? false : null));
   const parts = /** @type {(keyof Column)[]} */ (["low", "middle", "high", "reference_low", "reference_middle", "reference_high", "effect", "threshold", "shifted"]);
@@ -300,5 +300,5 @@ function joined(past, more) {
       ),
     ]),
   );
-  return { times: [...past.times, ...more.times], signals: /** @type {any} */ (signals), from: past.from, until: more.until };
+  return { times: [...past.times, ...more.times], signals: /** @type {any} */ (signals), from: past.from, next: more.next };
 }
