@@ -2,10 +2,10 @@
 
 Two sets of samples are compared by Kolmogorov-Smirnov's D, the largest distance between their distributions. How
 large D becomes by chance depends on how many samples there are, and samples of a camera are not independent: the same
-people stand there for a while. How many they are worth is measured on the reference itself, by permuting blocks of it
-that are longer than its memory: the D between blocks chosen by chance and all others has a quantile, and Kolmogorov's
-distribution tells for how many independent samples that quantile would be the same. Its tail then gives p far beyond
-what permutations alone could tell.
+people stand there for a while. How many they are worth is measured on the reference itself, by permuting it: once in
+blocks that are longer than its memory, once freely. D between what was chosen by chance and all the rest is larger with
+blocks, by the root of what a sample is worth less. With that, Kolmogorov's distribution gives p far beyond what
+permutations alone could tell.
 """
 
 import math
@@ -21,12 +21,15 @@ from processors.signals import Values, defined
 Shares = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 
-ROUNDS = 300
+ROUNDS = 200
 """Permutations; their ninetieth percentile has an error of a few percent then."""
 
 QUANTILE = 0.9
 MEMORY = 0.2
 """Samples whose autocorrelation is under this count as strangers."""
+
+BLOCKS = (1, 2, 4)
+"""Blocks are so many times twice the memory; the length that tells of most dependence counts."""
 
 LONGEST_BLOCK = 1 / 8
 """Of the reference: with fewer blocks there would be too little to permute."""
@@ -187,17 +190,23 @@ def dependence(values: Values, seed: int = 1) -> float:
     --------
     >>> random = np.random.default_rng(1)
     >>> round(dependence(random.random(300)), 1), round(dependence(np.repeat(random.random(30), 10)), 1)
-    (1.3, 12.7)
+    (1.5, 16.2)
     """
-    block = max(1, 2 * memory(values))
+    shortest, longest = 2 * memory(values), max(1, int(len(values) * LONGEST_BLOCK))
+    blocks = {min(longest, shortest * times) for times in BLOCKS}
+    free = _quantile(values, 1, seed)
+    # Without blocks the same values, equal ones among them, are worth one each: what is more comes from neighbours.
+    return max(1.0, *((_quantile(values, block, seed) / free) ** 2 for block in blocks)) * CAUTION
+
+
+def _quantile(values: Values, block: int, seed: int) -> float:
+    """Return how large D becomes by chance, as a root of independent samples would make it comparable."""
+    random = np.random.default_rng(seed)
     blocks = len(values) // block
     chosen = max(1, round(blocks / 3))
-    random = np.random.default_rng(seed)
-    effects = _permuted_distances(values, block, _choices(blocks, chosen, random), random)
     size, rest = chosen * block, len(values) - chosen * block
-    quantile = max(1e-6, float(np.quantile(effects, QUANTILE)))
-    root = max(0.5, float(kolmogi(1 - QUANTILE)) / quantile - 0.12)
-    return max(1.0, size * rest / (size + rest) / root**2) * CAUTION
+    effects = _permuted_distances(values, block, _choices(blocks, chosen, random), random)
+    return max(1e-6, float(np.quantile(effects, QUANTILE))) * math.sqrt(size * rest / (size + rest))
 
 
 def _choices(blocks: int, chosen: int, random: np.random.Generator) -> Marks:
