@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from maskwatch.drift_settings import AlertSettings
 from maskwatch.errors import SettingsError
-from maskwatch.settings import AlertSettings
 
 FIRST_PAUSE_S = 1.0
 TEMPORARY = frozenset({408, 425, 429})

@@ -58,12 +58,16 @@ def read_annotation(path: Path) -> Annotation:
     Raises
     ------
     AnnotationError
-        If it is not XML, or a size or box is not made of numbers. The caller names the file.
+        If it is not the XML of an annotation, or a size or box is not made of numbers. The caller names the file.
     """
     try:
-        root = ET.parse(path).getroot()  # noqa: S314  # a local folder that the operator named
-    except ET.ParseError as error:
+        root = ET.parse(path).getroot()  # noqa: S314  # expat bounds what entities may grow to
+    except (ET.ParseError, ValueError, LookupError) as error:  # the last two: an encoding that is not known
         raise AnnotationError(f"it is not XML: {error}") from error
+    except OSError as error:
+        raise AnnotationError(f"it cannot be read: {error.strerror}") from error
+    if root.tag != "annotation":
+        raise AnnotationError(f"it is XML of another kind: <{root.tag}>")
     try:
         return Annotation(
             float(root.findtext("size/width", "0")),
@@ -76,7 +80,7 @@ def read_annotation(path: Path) -> Annotation:
 
 def _read_object(item: ET.Element) -> MarkedObject:
     x1, y1, x2, y2 = (float(item.findtext(f"bndbox/{side}", "nan")) for side in _SIDES)
-    return MarkedObject(item.findtext("name", ""), (x1, y1, x2, y2))
+    return MarkedObject(item.findtext("name", "").strip(), (x1, y1, x2, y2))
 
 
 def write_annotation(name: str, size: tuple[int, int], faces: Sequence[MarkedFace]) -> bytes:

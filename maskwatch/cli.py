@@ -19,18 +19,22 @@ import click
 from maskwatch import __version__
 from maskwatch.addresses import hide_users
 from maskwatch.camera_commands import cameras
+from maskwatch.data_commands import data
 from maskwatch.drift_commands import alerts, drift
 from maskwatch.errors import MaskwatchError
 from maskwatch.lazy import call, run_stage
 from maskwatch.messages import CLASSES
+from maskwatch.model_commands import mlflow, models
 from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
+from maskwatch.training_commands import evaluate, export, train
 
 SECTIONS = {
     "Run": ("up", "doctor"),
     "Look": ("topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay"),
+    "Train": ("data", "train", "export", "evaluate", "models", "mlflow"),
     "Stages, one process each": ("detector", "live", "api", "drift", "alerts", "archive", "mqtt"),
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -196,6 +200,12 @@ def camera(settings: Settings, /, source: str | None, file: Path | None, **optio
 
 
 main.add_command(cameras)
+main.add_command(models)
+main.add_command(mlflow)
+main.add_command(data)
+main.add_command(train)
+main.add_command(export)
+main.add_command(evaluate)
 
 
 @main.group(short_help="Turn the demo scene's knobs; draw pictures for training.")

@@ -8,10 +8,10 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import structlog
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from maskwatch import pictures
 from maskwatch.appearance import appearance
+from maskwatch.boxes import iou
 from maskwatch.errors import ModelError, PictureError, StuckError
 from maskwatch.messages import CLASSES, DetectedFace, FrameSignals, ModelRef
-from maskwatch.model import ShapeName, check_file, read_card
+from maskwatch.model import Precision, ShapeName, check_file, read_card
 from maskwatch.settings import DetectorSettings
 
 Rows = NDArray[np.float32]
@@ -63,19 +64,36 @@ class Network(Protocol):
 
 
 class OpenVinoNetwork:
-    """A network on the CPU, compiled once for a fixed input; each thread has a request of its own."""
+    """A network on the CPU, compiled once for a fixed input; each thread has a request of its own.
+
+    Parameters
+    ----------
+    path
+        ONNX or OpenVINO IR.
+    shape
+        Width and height of the input in pixels.
+    threads
+        How many calls run at once.
+    half
+        Let a CPU that can calculate in BF16, as OpenVINO does of itself: boxes are then off by a fraction of a pixel,
+        and without AMX it is slower for a whole network, though quicker for what INT8 leaves in floating point.
+    """
 
     pictures_at_once = 1
 
-    def __init__(self, path: Path, shape: tuple[int, int], threads: int) -> None:
+    def __init__(self, path: Path, shape: tuple[int, int], threads: int, *, half: bool = False) -> None:
         import openvino  # noqa: PLC0415  # 0.4 s and 60 MB that a process with another runtime does not need
 
         core = openvino.Core()
         model = core.read_model(path)
         model.reshape([1, shape[1], shape[0], 3])
-        self._compiled = core.compile_model(
-            model, "CPU", {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": max(threads, os.cpu_count() or 1)}
-        )
+        options: dict[str, int | str] = {
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": max(threads, os.cpu_count() or 1),
+        }
+        if not half:
+            options["INFERENCE_PRECISION_HINT"] = "f32"
+        self._compiled = core.compile_model(model, "CPU", options)
         self._local = threading.local()
 
     def run(self, batch: NDArray[np.uint8]) -> Rows:
@@ -144,11 +162,7 @@ class Detector:
 
     def __init__(self, folder: Path, settings: DetectorSettings) -> None:
         self.card = read_card(folder)
-        self.precision: Literal["fp32", "int8"] = "fp32"
-        if settings.runtime == "openvino" and (
-            settings.precision == "int8" or (settings.precision == "auto" and cpu_multiplies_int8_fast())
-        ):
-            self.precision = "int8"
+        self.precision = choose_precision(settings, set(self.card.files))
         self._folder = folder
         self._settings = settings
         file = self.card.files[self.precision]
@@ -222,32 +236,31 @@ class Detector:
 
     def _compile(self, shape: tuple[int, int]) -> Network:
         if self._settings.runtime == "openvino":
-            return OpenVinoNetwork(self._path, shape, self._settings.threads)
+            return OpenVinoNetwork(self._path, shape, self._settings.threads, half=self.precision != "fp32")
         return OnnxNetwork(self._path, self._settings.providers, self._settings.batch)
 
     def look(self, jpegs: Sequence[bytes], shape: ShapeName) -> list[Detected | Refused]:
         """Decode pictures and look at them; blocks. The other half of :meth:`detect`."""
         network = self.load(shape)
         outcomes: list[Detected | Refused] = []
-        signals: dict[int, FrameSignals] = {}
         inputs: list[pictures.Pixels] = []
-        placed: list[tuple[int, tuple[int, int], pictures.Affine]] = []
+        placed: list[tuple[int, Detected, pictures.Affine]] = []
         for jpeg in jpegs:
             try:
                 pixels, size, affine = pictures.decode(jpeg, self.card.shapes[shape], self._settings.max_pixels)
             except PictureError as error:
                 outcomes.append(Refused(str(error)))
                 continue
-            signals[len(outcomes)] = appearance(affine.inside(pixels, size))
-            placed.append((len(outcomes), size, affine))
-            outcomes.append(Detected(*size, ()))
+            seen = Detected(*size, (), appearance(affine.inside(pixels, size)))
+            placed.append((len(outcomes), seen, affine))
+            outcomes.append(seen)
             inputs.append(pixels)
         if inputs:
             rows = network.run(np.stack(inputs))
-            for index, (place, size, affine) in enumerate(placed):
+            for index, (place, seen, affine) in enumerate(placed):
                 mine = rows[rows[:, 0] == index]
-                faces = read_rows(mine, size, affine, self._settings.score)
-                outcomes[place] = Detected(*size, faces, signals[place])
+                faces = read_rows(mine, (seen.width, seen.height), affine, self._settings.score)
+                outcomes[place] = seen._replace(faces=faces)
         return outcomes
 
     def check_golden(self, shape: ShapeName = "wide") -> None:
@@ -322,22 +335,6 @@ def read_rows(rows: Rows, size: tuple[int, int], affine: pictures.Affine, score:
     return tuple(sorted(faces, key=lambda face: -face.score))
 
 
-def iou(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return intersection over union of two boxes, 0 where they do not touch.
-
-    Examples
-    --------
-    >>> iou((0, 0, 2, 2), (1, 0, 3, 2))
-    0.3333333333333333
-    """
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
-    return width * height / (areas - width * height)
-
-
 def same_faces(expected: Sequence[DetectedFace], seen: Sequence[DetectedFace], score: float) -> bool:
     """Tell whether two answers mean the same, apart from what precision and input shape may change.
 
@@ -357,6 +354,31 @@ def same_faces(expected: Sequence[DetectedFace], seen: Sequence[DetectedFace], s
         )
 
     return answered(expected, seen) and answered(seen, expected)
+
+
+def choose_precision(settings: DetectorSettings, there: Collection[Precision]) -> Precision:
+    """Choose which of a model's files to load.
+
+    Parameters
+    ----------
+    settings
+        What is wished for. ONNX Runtime reads FP32 alone.
+    there
+        What the model has.
+
+    Raises
+    ------
+    ModelError
+        If the model lacks what is wished for; the message says what it has.
+    """
+    wished: Precision = "fp32"
+    if settings.runtime == "openvino" and settings.precision == "auto":
+        wished = "int8" if "int8" in there and cpu_multiplies_int8_fast() else "fp32"
+    elif settings.runtime == "openvino" and settings.precision != "auto":
+        wished = settings.precision
+    if wished not in there:
+        raise ModelError(f"the model has no {wished} file, only {', '.join(sorted(there))}: set detector.precision")
+    return wished
 
 
 def cpu_multiplies_int8_fast() -> bool:

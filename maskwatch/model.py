@@ -14,6 +14,7 @@ from maskwatch.errors import ModelError
 from maskwatch.messages import CLASSES, DetectedFace
 
 ShapeName = Literal["wide", "square"]
+Precision = Literal["fp32", "fp16", "int8"]
 FILE = "model.json"
 
 
@@ -42,8 +43,8 @@ class ModelCard(msgspec.Struct, frozen=True):
     classes: tuple[str, ...]
     shapes: dict[ShapeName, tuple[int, int]]
     """Width and height of each input, in pixels."""
-    files: dict[Literal["fp32", "int8"], ModelFile]
-    """``fp32`` is ONNX with dynamic batch and sides; ``int8`` is OpenVINO IR with dynamic sides."""
+    files: dict[Precision, ModelFile]
+    """``fp32`` is ONNX with dynamic batch and sides; ``fp16`` and ``int8`` are OpenVINO IR with dynamic sides."""
     golden: Golden
 
 

@@ -11,16 +11,28 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from maskwatch.drift_settings import AlertSettings, DriftSettings, SamplingSettings
 from maskwatch.errors import SettingsError, did_you_mean
+from maskwatch.settings_group import Group
 
 PREFIX = "MASKWATCH_"
 FILE_VARIABLE = "MASKWATCH_SETTINGS"
 DEFAULT_FILE = Path("maskwatch.toml")
 PROJECT = Path(__file__).resolve().parents[1]
 """The clone, or the image's folder, that this runs from."""
+MODELS = PROJECT / "data" / "models"
+"""The models that come with it."""
 
 _NOT_SETTINGS = (FILE_VARIABLE,)
 
@@ -30,11 +42,7 @@ def user_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "maskwatch"
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class KafkaSettings(_Group):
+class KafkaSettings(Group):
     """Which Kafka, and how to speak to it."""
 
     bootstrap_servers: str = Field("", description="host:port,… of your own cluster; empty starts the embedded broker")
@@ -69,7 +77,7 @@ class KafkaSettings(_Group):
         return self
 
 
-class ValkeySettings(_Group):
+class ValkeySettings(Group):
     """Which Valkey or Redis holds the live picture."""
 
     url: SecretStr = Field(SecretStr(""), description="redis://… of your own; empty starts the embedded Valkey")
@@ -77,7 +85,7 @@ class ValkeySettings(_Group):
     timeout_s: float = Field(2, gt=0, description="longest wait for one answer, in seconds")
 
 
-class ApiSettings(_Group):
+class ApiSettings(Group):
     """The front door."""
 
     host: str = Field("127.0.0.1", description="address to listen on; beyond loopback a token is needed")
@@ -108,7 +116,7 @@ class ApiSettings(_Group):
         return self
 
 
-class CaptureSettings(_Group):
+class CaptureSettings(Group):
     """Cameras."""
 
     file: Path | None = Field(None, description="cameras.toml to read into cameras.v1 at the start")
@@ -120,17 +128,20 @@ class CaptureSettings(_Group):
     )
 
 
-class DetectorSettings(_Group):
+class DetectorSettings(Group):
     """The detector workers."""
 
-    model: Path = Field(PROJECT / "data/models/default", description="folder of model.json and the files it names")
+    model: Path = Field(
+        MODELS / "default",
+        description="a model of data/models by its name, such as default, or the folder of another's model.json",
+    )
     runtime: Literal["openvino", "onnxruntime"] = Field("openvino", description="what runs the model")
     providers: tuple[str, ...] = Field(
         ("CPUExecutionProvider",),
         description="ONNX Runtime's providers, first choice first; CUDA and TensorRT are untested on a GPU",
     )
-    precision: Literal["auto", "int8", "fp32"] = Field(
-        "auto", description="auto: INT8 where the CPU multiplies it fast"
+    precision: Literal["auto", "int8", "fp16", "fp32"] = Field(
+        "auto", description="auto: INT8 where the CPU multiplies it fast, else FP32"
     )
     threads: int = Field(2, ge=1, le=64, description="inference threads, each with a request of its own")
     score: float = Field(0.4, gt=0, lt=1, description="faces under this score are not reported")
@@ -153,8 +164,15 @@ class DetectorSettings(_Group):
         "", description="static member id, one per process: its restart keeps its partitions; empty: a dynamic member"
     )
 
+    @field_validator("model")
+    @classmethod
+    def _by_name(cls, model: Path) -> Path:
+        # A name of ours counts even where a folder of that name lies here: that one is named by its whole path.
+        known = MODELS / model
+        return known if len(model.parts) == 1 and known.is_dir() else model
 
-class LiveSettings(_Group):
+
+class LiveSettings(Group):
     """The stage that keeps the latest picture of each camera."""
 
     join_window_s: float = Field(3, gt=0, description="how long a frame waits for its detection")
@@ -165,7 +183,7 @@ class LiveSettings(_Group):
     )
 
 
-class ArchiveSettings(_Group):
+class ArchiveSettings(Group):
     """Answers to uploads, kept for longer than a topic keeps them."""
 
     url: str = Field("", description="file:///… or s3://…, whatever fsspec reaches; empty: archive/ beside the data")
@@ -174,56 +192,7 @@ class ArchiveSettings(_Group):
     flush_records: int = Field(5000, ge=1, description="answers of one file at most")
 
 
-class DriftSettings(_Group):
-    """The monitor that notices when the world has changed."""
-
-    sample_s: float = Field(
-        2,
-        gt=0,
-        description="of each camera one frame in so many seconds is a sample: frames next to each other are alike",
-    )
-    reference: int = Field(300, ge=20, description="samples from which a camera's reference is learned")
-    least: int = Field(20, ge=5, description="samples that a change must have lasted for, at least")
-    most: int = Field(240, ge=10, description="newest samples that are compared with the reference, at most")
-    effect: float = Field(0.2, ge=0, lt=1, description="Kolmogorov-Smirnov's D under which nothing counts as drift")
-    every: int = Field(5, ge=1, description="samples between two comparisons")
-    persist: int = Field(3, ge=1, description="comparisons in a row that must find a drift before it is one")
-    budget: float = Field(1, gt=0, description="false episodes that each camera may have in a month")
-    cooldown_s: float = Field(900, ge=0, description="so soon after an episode another raises no alert, in seconds")
-    adopt_s: float = Field(86_400, gt=0, description="what an episode shows for so long becomes the new reference")
-    summary_s: float = Field(60, gt=0, description="a record of signals.v1 spans so many seconds")
-    instance: str = Field(
-        "", description="static member id, one per process: its restart keeps its partitions; empty: a dynamic member"
-    )
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> "DriftSettings":
-        if not self.least <= self.most:
-            raise ValueError(f"drift.least {self.least} is more than drift.most {self.most}")
-        return self
-
-
-class AlertSettings(_Group):
-    """Who is told of an episode."""
-
-    webhook: SecretStr = Field(
-        SecretStr(""), description="https://… that every alert is posted to; empty: the log alone"
-    )
-    secret: SecretStr = Field(SecretStr(""), description="key of the HMAC-SHA256 that signs what is posted")
-    timeout_s: float = Field(5, gt=0, description="longest wait for the webhook's answer, in seconds")
-    attempts: int = Field(5, ge=1, le=20, description="tries of one alert, with growing pauses between")
-
-
-class SamplingSettings(_Group):
-    """Which frames people are asked to label."""
-
-    per_day: int = Field(200, ge=0, description="frames of each camera a day at most; 0 chooses none")
-    near: float = Field(0.15, gt=0, lt=1, description="a score so close to detector.score is near the threshold")
-    random_share: float = Field(0.1, ge=0, le=1, description="share that is chosen by chance alone, for comparison")
-    seed: int = Field(1, description="what is chosen by chance follows from this")
-
-
-class MqttSettings(_Group):
+class MqttSettings(Group):
     """The mirror over MQTT, for those who have no Kafka client."""
 
     url: SecretStr = Field(
@@ -232,7 +201,7 @@ class MqttSettings(_Group):
     topic: str = Field("maskwatch", pattern=r"^[^#+]+$", description="what every MQTT topic begins with")
 
 
-class MetricsSettings(_Group):
+class MetricsSettings(Group):
     """Prometheus."""
 
     port: int = Field(
@@ -240,7 +209,21 @@ class MetricsSettings(_Group):
     )
 
 
-class LogSettings(_Group):
+class MlflowSettings(Group):
+    """MLflow: what was trained, and which models are registered."""
+
+    tracking_uri: SecretStr = Field(
+        SecretStr(""), description="http://… of your own server; empty keeps all in a SQLite file beside the data"
+    )
+    experiment: str = Field("maskwatch", min_length=1, description="where trainings are logged")
+    model: str = Field("maskwatch", min_length=1, description="name that models are registered under")
+    timeout_s: int = Field(10, ge=1, le=600, description="longest wait for one answer of MLflow, in seconds")
+    retry_after_s: float = Field(30, gt=0, description="MLflow being away, a training tries it again after that long")
+    finish_s: float = Field(60, ge=0, description="longest that a finished training waits until all of it is in MLflow")
+    port: int = Field(5000, ge=1, le=65535, description="port of MLflow's pages, loopback only")
+
+
+class LogSettings(Group):
     """Logs."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is written")
@@ -266,6 +249,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     sampling: SamplingSettings = SamplingSettings()
     mqtt: MqttSettings = MqttSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
 
@@ -278,6 +262,11 @@ class Settings(BaseSettings):
     def valkey_url(self) -> str:
         """Return the store in use: the user's, or the embedded Valkey. May hold a password: never log it."""
         return self.valkey.url.get_secret_value() or f"redis://127.0.0.1:{self.valkey.port}/0"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Return the MLflow in use: the user's, or a SQLite file. May hold a password: never log it."""
+        return self.mlflow.tracking_uri.get_secret_value() or f"sqlite:///{self.data_dir.resolve()}/mlflow/mlflow.db"
 
     @classmethod
     def settings_customise_sources(

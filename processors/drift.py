@@ -13,7 +13,7 @@ import numpy as np
 from river.drift import ADWIN
 
 from maskwatch.drift_messages import SIGNALS
-from maskwatch.settings import DriftSettings
+from maskwatch.drift_settings import DriftSettings
 from processors.reference import Comparison, Ranks, Reference
 from processors.signals import Values
 

@@ -19,8 +19,9 @@ from rich.table import Table
 
 from maskwatch.command import Progress, run
 from maskwatch.drift_messages import Episode
+from maskwatch.drift_settings import DriftSettings
 from maskwatch.inference import Detector
-from maskwatch.settings import DriftSettings, Settings
+from maskwatch.settings import Settings
 from processors import evaluation, material
 from processors.drift import MONTH_S
 from processors.evaluation import Delay, Next, Rate

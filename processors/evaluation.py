@@ -13,8 +13,8 @@ import numpy as np
 from river.drift import ADWIN, KSWIN
 
 from maskwatch.drift_messages import SIGNALS, Episode, SignalName
+from maskwatch.drift_settings import DriftSettings
 from maskwatch.messages import FrameRef, ModelRef
-from maskwatch.settings import DriftSettings
 from processors.drift import MONTH_S
 from processors.episodes import Moment
 from processors.monitor import Monitor

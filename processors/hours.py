@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from maskwatch.drift_messages import SIGNALS
-from maskwatch.settings import DriftSettings
+from maskwatch.drift_settings import DriftSettings
 from processors.signals import Samples
 
 HOUR_S = 3600

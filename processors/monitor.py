@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from maskwatch.drift_messages import KINDS, SIGNALS, CameraWindow, Episode, Shift, SignalName, SignalWindow
+from maskwatch.drift_settings import DriftSettings
 from maskwatch.messages import Detection, FrameRef
-from maskwatch.settings import DriftSettings
 from processors import episodes
 from processors.drift import Policy, Verdict, Watch, onset, policy
 from processors.episodes import Beginning, Moment, Reason

@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
+from maskwatch.boxes import iou
 from maskwatch.drift_messages import LabelRequest
-from maskwatch.inference import iou
+from maskwatch.drift_settings import SamplingSettings
 from maskwatch.messages import CLASSES, Box, DetectedFace, Detection, Label
-from maskwatch.settings import SamplingSettings
 
 Why = Literal["near-threshold", "drift", "rare", "random"]
 

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskwatch.boxes import iou
 from maskwatch.drift_messages import SIGNALS, Kind, SignalName, Spread
-from maskwatch.inference import iou
 from maskwatch.messages import DetectedFace, Detection, MarkedFace
 
 Samples = NDArray[np.float32]

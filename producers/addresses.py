@@ -7,10 +7,11 @@ import ipaddress
 import socket
 from collections.abc import Collection
 from typing import NamedTuple
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import psutil
 
+from maskwatch.addresses import divided, names_a_secret
 from maskwatch.errors import SourceError
 
 SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
@@ -18,12 +19,16 @@ SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_WRITTEN = "in a password / is written %2F, ? %3F, # %23, @ %40 and % %25"
+
 
 class Credentials(NamedTuple):
-    """User and password of a camera."""
+    """What of a camera's address is nobody else's."""
 
-    user: str
-    password: str
+    user: str = ""
+    password: str = ""
+    behind: str = ""
+    """All that stands behind the host, for cameras that want their password there."""
 
 
 def is_address(source: str) -> bool:
@@ -39,7 +44,7 @@ def is_address(source: str) -> bool:
 
 
 def separate(source: str) -> tuple[str, Credentials | None]:
-    """Take user and password out of an address.
+    """Take user and password out of an address; where path or query hold a password, these too.
 
     Parameters
     ----------
@@ -59,22 +64,28 @@ def separate(source: str) -> tuple[str, Credentials | None]:
     Examples
     --------
     >>> separate("rtsp://admin:p%40ss@10.0.0.7/1")
-    ('rtsp://10.0.0.7/1', Credentials(user='admin', password='p@ss'))
+    ('rtsp://10.0.0.7/1', Credentials(user='admin', password='p@ss', behind=''))
+    >>> separate("http://10.0.0.7/video.cgi?pwd=secret")
+    ('http://10.0.0.7', Credentials(user='', password='', behind='/video.cgi?pwd=secret'))
     """
     parts = _parts(source)
-    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    if parts.username is None and parts.password is None:
+    host, behind = divided(source.partition("://")[2])
+    hidden = behind if names_a_secret(behind) else ""
+    plain = f"{parts.scheme}://{host.rpartition('@')[2]}{'' if hidden else behind}"
+    if parts.username is None and parts.password is None and not hidden:
         return plain, None
-    return plain, Credentials(unquote(parts.username or ""), unquote(parts.password or ""))
+    return plain, Credentials(unquote(parts.username or ""), unquote(parts.password or ""), hidden)
 
 
 def joined(address: str, credentials: Credentials | None) -> str:
     """Put user and password back; what comes out must be shown to nobody."""
     if credentials is None:
         return address
-    parts = urlsplit(address)
-    user, password = (quote(text, safe="") for text in credentials)
-    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc}"))
+    scheme, _, rest = address.partition("://")
+    host, behind = divided(rest)
+    user, password = quote(credentials.user, safe=""), quote(credentials.password, safe="")
+    login = f"{user}:{password}@" if user or password else ""
+    return f"{scheme}://{login}{host}{credentials.behind or behind}"
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -137,11 +148,16 @@ def _parts(source: str) -> SplitResult:
         parts = urlsplit(source)
         parts.port  # noqa: B018  # raises if it is no number
     except ValueError as error:
-        raise SourceError("that is no address; one looks like rtsp://host:554/stream") from error
+        raise SourceError(
+            f"that is no address; one looks like rtsp://user:password@host:554/stream; {_WRITTEN}"
+        ) from error
     if parts.scheme.lower() not in SCHEMES:
         raise SourceError(f"{parts.scheme}:// is not read; cameras are {', '.join(f'{name}://' for name in SCHEMES)}")
     if not parts.hostname:
         raise SourceError("the address names no host; one looks like rtsp://host:554/stream")
     if any(not character.isprintable() or character.isspace() for character in source):
         raise SourceError("the address holds a character that no address has; spaces are written %20")
+    # Behind a password with a slash in it the real host would be taken for a path, and be shown to everybody.
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        raise SourceError(f"the address has an @ behind its host; {_WRITTEN}")
     return parts._replace(scheme=parts.scheme.lower())

@@ -51,18 +51,18 @@ class Logins:
         if not camera.login:
             return None
         try:
-            return Credentials(*msgspec.json.decode(unseal(self._settings, camera.login), type=tuple[str, str]))
+            return msgspec.json.decode(unseal(self._settings, camera.login), type=Credentials)
         except (SettingsError, msgspec.MsgspecError) as error:
             raise SourceError(f"{camera.source}: {error}") from error
 
 
 def sealed(settings: Settings, source: str) -> tuple[str, str]:
-    """Take user and password out of an address and seal them.
+    """Take user and password out of an address, wherever they stand in it, and seal them.
 
     Returns
     -------
     source, login
-        As a :class:`maskwatch.messages.Camera` has them; the login is empty without a user.
+        As a :class:`maskwatch.messages.Camera` has them; the login is empty if there are none.
 
     Raises
     ------

@@ -82,7 +82,7 @@ def new(settings: Settings, source: str, options: Mapping[str, Any], wishes: Map
 def changed(settings: Settings, identity: str, changes: Mapping[str, Any], wishes: Mapping[str, Wish]) -> Camera:
     """Make the wish for a camera with some fields changed.
 
-    The login is kept for an address without a user, as long as it leads to the same place: whoever may name hosts and
+    The login is kept for an address without one, as long as it leads to the same place: whoever may name hosts and
     does not know the password must not have it sent to another.
 
     Raises
@@ -95,7 +95,9 @@ def changed(settings: Settings, identity: str, changes: Mapping[str, Any], wishe
     source = fields.pop("source")
     login = fields.pop("login")
     after = from_source(source, fields, Path.cwd(), lambda address: sealed(settings, address))
-    stays = urlsplit(after.source)[:2] == urlsplit(before.source)[:2]
+    was, is_now = urlsplit(before.source), urlsplit(after.source)
+    # Without a path of its own the login may hold it: another path is another login then.
+    stays = was[:2] == is_now[:2] and (bool(was.path) or was == is_now)
     return msgspec.structs.replace(after, login=login) if stays and not after.login else after
 
 

@@ -1,22 +1,48 @@
-"""Read folders of annotated photographs into one catalogue.
+"""The catalogue: photographs with the faces that people marked on them, and what was left out on the way, and why.
 
-A catalogue is a list of :class:`Picture`: where the picture lies, what it measures and which faces people marked
-on it. Pascal VOC folders are read (:mod:`maskwatch.annotations`).
+A catalogue is made of folders (:mod:`training.importing`), kept as one JSON file, split into a manifest
+(:mod:`training.manifest`), or written out again as a folder (:mod:`training.exporting`).
 """
 
+import contextlib
+import os
 from pathlib import Path
+from typing import Literal
 
-import cv2
 import msgspec
 
-from maskwatch.annotations import annotations, missing_part, pictures_by_stem, read_annotation
-from maskwatch.errors import AnnotationError
-from maskwatch.messages import CLASSES, MarkedFace
+from maskwatch.messages import MarkedFace
 from training.errors import CatalogueError
-from training.twins import FILE, read_twins
 
-SMALLEST_SIDE = 2.0
-"""Boxes with a side under this many pixels after clipping are refused: no detector can learn from them."""
+FormatName = Literal["voc", "yolo", "coco"]
+
+Cause = Literal[
+    "the picture cannot be decoded",
+    "the picture has no annotation",
+    "the annotation has no picture",
+    "the annotation cannot be read",
+    "the annotation is of another picture",
+    "the picture is told of twice",
+    "a class is not known",
+    "a box cannot be read",
+    "a face has two classes",
+    "a crowd is marked as one",
+    "the class is left out, as told",
+    "the box is outside or too small",
+    "the file is of a kind that is not read",
+    "the twin's picture is not here",
+    "the pictures lie elsewhere",
+]
+"""Why something was left out."""
+
+Mending = Literal[
+    "a box was clipped to the picture",
+    "a box had its corners swapped",
+    "a face was marked twice",
+    "an outline became a box",
+    "boxes were turned with the picture",
+]
+"""What was put right."""
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -37,74 +63,98 @@ class Picture(msgspec.Struct, frozen=True):
     """EXIF's: 1 if the picture is stored as it is shown. A decoder that ignores it must turn the picture."""
     annotation: str = ""
     """The file that the faces were read from, relative to the source's folder."""
+    sha256: str = ""
+    """Of the file's bytes."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A picture or box that was left out, and why."""
+    """A picture, annotation or box that was left out, and why."""
 
     path: Path
     reason: str
+    """What exactly, and what can be done."""
+    cause: Cause
 
 
-def _faces(path: Path, width: int, height: int, refused: list[Refusal]) -> tuple[MarkedFace, ...]:
-    try:
-        annotation = read_annotation(path)
-    except AnnotationError as error:
-        raise CatalogueError(f"{path}: {error}") from error
-    scale_width, scale_height = annotation.width or width, annotation.height or height
-    faces: list[MarkedFace] = []
-    for name, (x1, y1, x2, y2) in annotation.objects:
-        if name not in CLASSES:
-            refused.append(Refusal(path, f"unknown class {name!r}; known are {', '.join(CLASSES)}"))
-            continue
-        left, right = max(0.0, x1), min(float(scale_width), x2)
-        top, bottom = max(0.0, y1), min(float(scale_height), y2)
-        if not (right - left >= SMALLEST_SIDE and bottom - top >= SMALLEST_SIDE):
-            refused.append(
-                Refusal(path, f"box {left:g},{top:g},{right:g},{bottom:g} is empty once clipped to the picture")
-            )
-            continue
-        box = (left / scale_width, top / scale_height, right / scale_width, bottom / scale_height)
-        faces.append(MarkedFace(CLASSES[CLASSES.index(name)], box))
-    return tuple(faces)
+class Repair(msgspec.Struct, frozen=True):
+    """Something that was put right, and how."""
+
+    path: Path
+    reason: str
+    cause: Mending
 
 
-def read_voc(folder: Path) -> tuple[list[Picture], list[Refusal]]:
-    """Read a Pascal VOC folder.
+class Source(msgspec.Struct, frozen=True):
+    """A folder that was read."""
 
-    Parameters
-    ----------
-    folder
-        Holds ``images/`` and ``annotations/``; a picture and its XML share their stem.
+    name: str
+    folder: Path
+    format: FormatName
 
-    Returns
-    -------
-    pictures, refused
-        The pictures ordered by stem, and everything that was left out with its reason. Pictures without a face
-        are kept: they teach what is no face.
+
+class Duplicates(msgspec.Struct, frozen=True):
+    """Pictures that are the same, or look it. All of them are kept: the split puts them on one side."""
+
+    kind: Literal["identical", "alike"]
+    """`identical` byte by byte, or `alike` by fingerprint."""
+    pictures: tuple[Path, ...]
+    same_faces: bool
+    """Whether the same faces are marked on all of them; of identical pictures one is wrong where they are not."""
+
+
+class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was read from one or more folders.
+
+    Every picture and annotation of the folders is either in `pictures` or named in `refused`.
+    """
+
+    sources: tuple[Source, ...]
+    pictures: tuple[Picture, ...]
+    refused: tuple[Refusal, ...] = ()
+    repaired: tuple[Repair, ...] = ()
+    duplicates: tuple[Duplicates, ...] = ()
+
+
+def save(catalogue: Catalogue, file: Path) -> None:
+    """Write a catalogue as JSON; whoever reads meanwhile sees the old one or the new one.
 
     Raises
     ------
     CatalogueError
-        If the folder lacks either part, or an annotation cannot be parsed.
+        If the file cannot be written, or a picture's name is no text.
     """
-    if part := missing_part(folder):
-        raise CatalogueError(f"{folder} is not a Pascal VOC folder: {part}/ is missing")
-    by_stem = pictures_by_stem(folder)
-    pictures: list[Picture] = []
-    twins, strangers = read_twins(folder, by_stem)
-    refused = [Refusal(folder / FILE, f"{row}: no such picture") for row in strangers]
-    for annotation in annotations(folder):
-        path = by_stem.pop(annotation.stem, None)
-        if path is None:
-            refused.append(Refusal(annotation, "no picture has this stem"))
-            continue
-        image = cv2.imread(str(path))
-        if image is None:
-            refused.append(Refusal(path, "cannot be decoded"))
-            continue
-        height, width = image.shape[:2]
-        faces = _faces(annotation, width, height, refused)
-        pictures.append(Picture(path, folder.name, width, height, faces, twins.get(path.stem, "")))
-    refused.extend(Refusal(path, "no annotation has this stem") for path in by_stem.values())
-    return pictures, refused
+    try:
+        content = msgspec.json.format(msgspec.json.encode(catalogue, enc_hook=str)) + b"\n"
+    except UnicodeEncodeError as error:
+        raise CatalogueError(f"the name of a file is not UTF-8: {error.object!a}; rename it") from error
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(content)
+        unfinished.replace(file)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise CatalogueError(f"{file} cannot be written ({error.strerror}): name a file that can with --out") from error
+
+
+def load(file: Path) -> Catalogue:
+    """Read a catalogue.
+
+    Raises
+    ------
+    CatalogueError
+        If the file is missing or is not a catalogue.
+    """
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Catalogue, dec_hook=_path)
+    except OSError as error:
+        raise CatalogueError(
+            f"no catalogue at {file} ({error.strerror}); «maskwatch data import FOLDER --out {file}» makes one"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise CatalogueError(f"{file} is not a catalogue: {error}") from error
+
+
+def _path(_kind: type, text: str) -> Path:
+    return Path(text)

@@ -1,13 +1,22 @@
 """What training raises, all of it under one root.
 
-TrainingError
+TrainingError (a MaskwatchError, so that the command line says it in one line)
 ├── CatalogueError   a folder of annotated pictures cannot be read
 ├── ManifestError    a manifest is missing, malformed or empty where it must not be
+├── PackagesMissingError   what only training needs is not installed
+├── TrackingError    MLflow is missing, away or refuses; or a journal of a training cannot be read
+│   ├── TrackingAwayError     MLflow gives no answer: what was to be said is kept, and said later
+│   └── TrackingRefusedError  MLflow does not take this, and never will
+├── StageOverError   a training was ended before its end, and goes on when it is started again
+├── DivergedError    a training's loss is not a number
+├── EvaluationError  a model cannot be judged on these pictures
 └── ExportError      the exported model does not answer as the checkpoint did
 """
 
+from maskwatch.errors import MaskwatchError
 
-class TrainingError(Exception):
+
+class TrainingError(MaskwatchError):
     """Anything that stops a data set, a training or an export."""
 
 
@@ -21,3 +30,50 @@ class ManifestError(TrainingError):
 
 class ExportError(TrainingError):
     """The exported model does not answer as the checkpoint did."""
+
+
+class PackagesMissingError(TrainingError):
+    """What only training needs is not installed.
+
+    Parameters
+    ----------
+    name
+        Of the package that was looked for.
+    """
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not installed; «make .venv/.train» installs what training needs (3 GB)")
+
+
+class TrackingError(TrainingError):
+    """MLflow is missing, away or refuses; or a journal of a training cannot be read."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class TrackingAwayError(TrackingError):
+    """MLflow gives no answer: what was to be said is kept, and said later."""
+
+    exit_code = 75  # EX_TEMPFAIL
+
+
+class TrackingRefusedError(TrackingError):
+    """MLflow does not take this, and never will."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+class StageOverError(TrainingError):
+    """A training was ended before its end, and goes on when it is started again."""
+
+    exit_code = 75  # EX_TEMPFAIL
+
+
+class DivergedError(TrainingError):
+    """A training's loss is not a number."""
+
+
+class EvaluationError(TrainingError):
+    """A model cannot be judged on these pictures."""

@@ -1,145 +1,356 @@
 """Judge an exported model in the serving runtime, on pictures that it was not trained on.
 
-The arithmetic is COCO's (pycocotools): average precision at an overlap of 0.5, and averaged over 0.5 to 0.95.
+The same files that workers load answer through the same code; pycocotools does the arithmetic. Sources are judged one
+by one, for they differ in what their boxes are worth, and together.
 """
 
-import contextlib
-import io
-import json
+import functools
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import click
 import msgspec
-import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from maskwatch.inference import Detected, Detector
-from maskwatch.messages import CLASSES
-from maskwatch.model import ShapeName
-from maskwatch.settings import DetectorSettings
-from training.errors import TrainingError
-from training.export import LOWEST_SCORE, as_jpeg
-from training.manifest import Entry
+from maskwatch.command import Progress
+from maskwatch.degradation import CHANGES, STRENGTHS, Change
+from maskwatch.messages import CLASSES, DetectedFace
+from maskwatch.model import Precision, ShapeName, read_card
+from maskwatch.pictures import letterbox
+from maskwatch.settings import Settings
+from training import bootstrap
+from training.answers import Examinee
+from training.card import write as write_card
+from training.compare import compare
+from training.errors import EvaluationError
+from training.export import read_provenance
+from training.footprint import Footprint, Job, measure
+from training.manifest import Entry, Manifest
+from training.manifest import load as load_manifest
+from training.points import best_score, calibration, points
+from training.published import available, published
+from training.report import (
+    EVERYTHING,
+    FIGURES,
+    FILE,
+    ClassFigures,
+    Comparison,
+    Figures,
+    Report,
+    SetReport,
+    ViewReport,
+    markdown,
+    save,
+    save_figures,
+)
+from training.scores import Matches, judge, matches, precisions
+from training.sightings import by_size, confusion, sightings
+from training.split import Part
+from training.views import SIDES, View, changed, pasted, plain
+
+TIMED = 100
+"""Pictures that speed is measured on, at most."""
 
 
-class ClassFigures(msgspec.Struct, frozen=True):
-    """How well one class is found; NaN where no picture shows it."""
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be judged, and how thoroughly."""
 
-    boxes: int
-    map50: float
-    map50_95: float
+    out: Path
+    """Answers are kept here, and pictures drawn."""
+    part: Part = "test"
+    sources: tuple[str, ...] = ()
+    """All of the manifest's without one."""
+    shapes: tuple[ShapeName, ...] = ("wide", "square")
+    precisions: tuple[Precision, ...] = ()
+    """All of the model's without one."""
+    score: float = 0.4
+    """That workers report from."""
+    against: Path | None = None
+    """Another model's folder."""
+    changes: tuple[Change, ...] = ()
+    """Of :mod:`maskwatch.degradation`, each in every strength."""
+    sides: tuple[int, ...] = ()
+    """Longest side of the largest face on a canvas, in pixels."""
+    speed: bool = True
+    pictures: bool = True
 
 
-class Figures(msgspec.Struct, frozen=True):
-    """How well a model does on a set of pictures."""
+class _Set(NamedTuple):
+    """Pictures of one source, or of all, and what was answered."""
 
-    pictures: int
-    map50: float
-    map50_95: float
-    classes: dict[str, ClassFigures]
+    source: str
+    entries: list[Entry]
+    faces: list[tuple[DetectedFace, ...]]
 
 
-def evaluate(folder: Path, entries: list[Entry], shape: ShapeName, precision: str) -> Figures:
+Tell = Callable[[str, float], None]
+"""Is told what is going on, and which share of it is done."""
+
+
+def evaluate(folder: Path, manifest: Manifest, request: Request, tell: Tell = lambda _, __: None) -> Report:
     """Run an exported model over pictures and score it.
 
     Parameters
     ----------
     folder
         The model, with its ``model.json``.
-    entries
-        Pictures with their true faces.
-    shape
-        Which input.
-    precision
-        ``fp32`` or ``int8``.
+    manifest
+        The data.
+    request
+        What is to be judged.
+    tell
+        Is told how far it is.
 
     Raises
     ------
-    TrainingError
-        If there is no picture, or one cannot be decoded.
+    EvaluationError
+        If there is no picture with a face, or one cannot be shown.
+    ModelError
+        If a folder is no model, or lacks a precision.
     """
-    if not entries:
-        raise TrainingError("there is nothing to evaluate on: the part is empty")
-    options = DetectorSettings.model_validate({"precision": precision, "score": LOWEST_SCORE, "max_pixels": 10**9})
-    detector = Detector(folder, options)
-    answers: list[dict[str, Any]] = []
-    for number, entry in enumerate(entries):
-        (outcome,) = detector.look([as_jpeg(Path(entry.path))], shape)
-        if not isinstance(outcome, Detected):
-            raise TrainingError(f"{entry.path}: {outcome.reason}")
-        answers.extend(
-            {
-                "image_id": number,
-                "category_id": CLASSES.index(face.label),
-                "bbox": _pixels(face.box, entry),
-                "score": face.score,
-            }
-            for face in outcome.faces
-        )
-    detector.close()
-    return score(entries, answers)
+    by_source = _by_source(manifest, request)
+    card = read_card(folder)
+    # The one that serves comes last: changed pictures are shown to it alone.
+    order = sorted(request.precisions or card.files, key=("fp32", "fp16", "int8").index)
+    with ExitStack() as stack:
 
+        def examinees(model: Path) -> list[Examinee]:
+            return [stack.enter_context(Examinee(model, precision, request.out / "answers")) for precision in order]
 
-def score(entries: list[Entry], answers: list[dict[str, Any]]) -> Figures:
-    """Score answers in COCO's form against the true faces; `image_id` is the entry's place in the list."""
-    truth = [
-        {
-            "image_id": number,
-            "category_id": CLASSES.index(face.label),
-            "bbox": _pixels(face.box, entry),
-            "iscrowd": 0,
-            "area": _area(face.box, entry),
-        }
-        for number, entry in enumerate(entries)
-        for face in entry.faces
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = {
-            "info": {},
-            "images": [{"id": number, "width": e.width, "height": e.height} for number, e in enumerate(entries)],
-            "categories": [{"id": index, "name": name} for index, name in enumerate(CLASSES)],
-            "annotations": [{"id": index + 1, **item} for index, item in enumerate(truth)],
-        }
-        coco.createIndex()
-        judge = COCOeval(coco, coco.loadRes(answers) if answers else COCO(), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-    precision = judge.eval["precision"]  # overlap, recall, class, area, most
-    classes: dict[str, ClassFigures] = {}
-    for index, name in enumerate(CLASSES):
-        mine = np.where(precision[:, :, index, 0, -1] < 0, np.nan, precision[:, :, index, 0, -1])
-        boxes = sum(item["category_id"] == index for item in truth)
-        classes[name] = ClassFigures(boxes, float(np.mean(mine[0])), float(np.mean(mine)))
-    return Figures(
-        pictures=len(entries),
-        map50=float(np.nanmean([figures.map50 for figures in classes.values()])),
-        map50_95=float(np.nanmean([figures.map50_95 for figures in classes.values()])),
-        classes=classes,
+        models, rivals = examinees(folder), examinees(request.against) if request.against else []
+        judged = [_judge_shape(models, rivals, by_source, shape, request, tell) for shape in request.shapes]
+        serving = _Question(models[-1], by_source, request.shapes[0], tell)
+        robustness = [
+            row
+            for change in request.changes
+            for strength in STRENGTHS
+            for row in _judge_view(serving, changed(change, strength), request.score)
+        ]
+        scales = [row for side in request.sides for row in _judge_view(serving, pasted(side), request.score)]
+    return Report(
+        name=card.name,
+        version=card.version,
+        files={precision: card.files[precision].sha256 for precision in order},
+        shapes={shape: card.shapes[shape] for shape in request.shapes},
+        manifest=manifest.sha256,
+        part=request.part,
+        score=request.score,
+        sets=tuple(row for one in judged for row in one.sets),
+        footprints=_footprints(folder, order, by_source, request, tell) if request.speed else (),
+        precisions=tuple(row for one in judged for row in one.precisions),
+        against=tuple(row for one in judged for row in one.against),
+        robustness=tuple(robustness),
+        scales=tuple(scales),
     )
 
 
-def table(rows: dict[str, Figures]) -> str:
-    """Write figures as a Markdown table, one row a set."""
-    head = "| set | pictures | mAP50 | mAP50-95 | " + " | ".join(f"{name} (AP50, boxes)" for name in CLASSES) + " |"
-    lines = [head, "|---" * (4 + len(CLASSES)) + "|"]
-    for title, figures in rows.items():
-        per_class = " | ".join(f"{figures.classes[name].map50:.3f} ({figures.classes[name].boxes})" for name in CLASSES)
-        lines.append(f"| {title} | {figures.pictures} | {figures.map50:.3f} | {figures.map50_95:.3f} | {per_class} |")
-    return "\n".join(lines)
+def figures(of: Matches) -> Figures:
+    """Work out COCO's figures with their intervals.
+
+    Examples
+    --------
+    >>> from training.scores import ClassMatches
+    >>> found = ClassMatches(np.array([1, 1]), np.array([0, 1]), np.array([0.9, 0.8]), np.ones((10, 2), bool))
+    >>> absent = ClassMatches(np.array([0, 0]), np.array([], int), np.array([]), np.ones((10, 0), bool))
+    >>> figures((found, absent, absent)).map50
+    Interval(value=1.0, low=1.0, high=1.0)
+    """
+    resampled = bootstrap.resample(of, bootstrap.weights(len(of[0].boxes)))
+    classes = {
+        name: ClassFigures(
+            int(one.boxes.sum()),
+            bootstrap.interval(resampled.ap50[:, index]),
+            bootstrap.interval(resampled.ap50_95[:, index]),
+        )
+        for index, (name, one) in enumerate(zip(CLASSES, of, strict=True))
+        if one.boxes.any()
+    }
+    return Figures(
+        len(of[0].boxes),
+        sum(row.boxes for row in classes.values()),
+        bootstrap.interval(resampled.map50),
+        bootstrap.interval(resampled.map50_95),
+        classes,
+    )
 
 
-def save(rows: dict[str, Figures], path: Path) -> None:
-    """Write figures as JSON."""
-    path.write_text(json.dumps(msgspec.to_builtins(rows), indent=2) + "\n")
+def _by_source(manifest: Manifest, request: Request) -> dict[str, list[Entry]]:
+    entries = manifest.part(request.part)
+    there = sorted({entry.source for entry in entries})
+    if unknown := sorted(set(request.sources) - set(there)):
+        raise EvaluationError(
+            f"no picture of {', '.join(unknown)} is in the part «{request.part}», only of {', '.join(there) or 'none'}"
+        )
+    if not there:
+        raise EvaluationError(f"there is nothing to evaluate on: the part «{request.part}» is empty")
+    return {source: [entry for entry in entries if entry.source == source] for source in request.sources or there}
 
 
-def _pixels(box: tuple[float, float, float, float], entry: Entry) -> list[float]:
-    x1, y1, x2, y2 = box
-    return [x1 * entry.width, y1 * entry.height, (x2 - x1) * entry.width, (y2 - y1) * entry.height]
+class _Question(NamedTuple):
+    """Pictures that a model is shown, and through which input."""
+
+    model: Examinee
+    by_source: Mapping[str, list[Entry]]
+    shape: ShapeName
+    tell: Tell
+
+    def ask(self, view: View) -> Iterator[_Set]:
+        """Show every source's pictures; the sources together come last, where there are several."""
+        together = _Set(EVERYTHING, [], [])
+        for source, entries in self.by_source.items():
+            title = f"{_title(self.model)} {self.shape}, {source}, {view.name}"
+            shown, answers = self.model.answer(entries, self.shape, view, functools.partial(self.tell, title))
+            together.entries.extend(shown)
+            together.faces.extend(answers.faces)
+            yield _Set(source, shown, list(answers.faces))
+        if len(self.by_source) > 1:
+            yield together
 
 
-def _area(box: tuple[float, float, float, float], entry: Entry) -> float:
-    _, _, width, height = _pixels(box, entry)
-    return width * height
+class _Judged(NamedTuple):
+    """What was found through one input."""
+
+    sets: list[SetReport]
+    precisions: list[Comparison]
+    against: list[Comparison]
+
+
+def _judge_shape(  # noqa: PLR0913, PLR0917  # what the whole evaluation is about
+    models: Sequence[Examinee],
+    rivals: Sequence[Examinee],
+    by_source: Mapping[str, list[Entry]],
+    shape: ShapeName,
+    request: Request,
+    tell: Tell,
+) -> _Judged:
+    judged = _Judged([], [], [])
+    matched: dict[tuple[str, Precision], Matches] = {}
+    for model in models:
+        for one in _Question(model, by_source, shape, tell).ask(plain()):
+            report, mine = _judge_set(one, model, shape, request)
+            judged.sets.append(report)
+            matched[one.source, model.precision] = mine
+            exact = matched.get((one.source, "fp32"))
+            if exact is not None and model.precision != "fp32":
+                differences = compare(mine, exact)
+                judged.precisions.append(Comparison(model.precision, "fp32", one.source, shape, differences))
+    for model, rival in zip(models, rivals, strict=False):
+        for one in _Question(rival, by_source, shape, tell).ask(plain()):
+            differences = compare(matched[one.source, model.precision], matches(judge(one.entries, one.faces)))
+            judged.against.append(Comparison(_title(model), _title(rival), one.source, shape, differences))
+    return judged
+
+
+def _judge_set(one: _Set, model: Examinee, shape: ShapeName, request: Request) -> tuple[SetReport, Matches]:
+    evaluation = judge(one.entries, one.faces)
+    mine = matches(evaluation)
+    seen = sightings(one.entries, one.faces, request.score)
+    counts = confusion(seen)
+    size = model.card.shapes[shape]
+    factors = [letterbox((entry.width, entry.height), size).scale for entry in one.entries]
+    report = SetReport(
+        source=one.source,
+        shape=shape,
+        precision=model.precision,
+        figures=figures(mine),
+        published=published(one.entries, one.faces) if available() else None,
+        serving=points(mine, request.score),
+        best=points(mine, best_score(mine)),
+        sizes_in_picture=by_size(one.entries, one.faces, seen),
+        sizes_in_input=by_size(one.entries, one.faces, seen, factors),
+        calibration=calibration(mine),
+        confusion=tuple(tuple(int(count) for count in row) for row in counts),
+    )
+    if request.pictures:
+        from training import drawing  # noqa: PLC0415  # Matplotlib, a second, and only for this
+
+        stem = request.out / "pictures" / f"{one.source}-{shape}-{model.precision}"
+        stem.mkdir(parents=True, exist_ok=True)
+        drawing.draw_curves(precisions(evaluation), stem / "curves.png")
+        drawing.draw_confusion(counts, stem / "confusion.png")
+        drawing.draw_calibration(report.calibration, stem / "calibration.png")
+        drawing.draw_worst(one.entries, one.faces, seen, plain(), request.score, stem / "worst")
+    return report, mine
+
+
+def _judge_view(question: _Question, view: View, score: float) -> Iterator[ViewReport]:
+    as_they_are = {one.source: one for one in question.ask(plain())}
+    for one in question.ask(view):
+        if not any(entry.faces for entry in one.entries):
+            continue
+        mine, before = matches(judge(one.entries, one.faces)), as_they_are[one.source]
+        same = [len(entry.faces) for entry in one.entries] == [len(entry.faces) for entry in before.entries]
+        gain = compare(mine, matches(judge(before.entries, before.faces)))["mAP50"].gain if same else None
+        yield ViewReport(
+            view=view.name,
+            source=one.source,
+            shape=question.shape,
+            precision=question.model.precision,
+            figures=figures(mine),
+            serving=points(mine, score),
+            gain=gain,
+        )
+
+
+def _footprints(
+    folder: Path,
+    order: Sequence[Precision],
+    by_source: Mapping[str, list[Entry]],
+    request: Request,
+    tell: Tell,
+) -> tuple[Footprint, ...]:
+    entries = [entry for source in by_source.values() for entry in source]
+    step = max(1, len(entries) // TIMED)
+    with tempfile.TemporaryDirectory() as scratch:
+        files = []
+        for number, entry in enumerate(entries[::step][:TIMED]):
+            files.append(Path(scratch) / f"{number}.jpg")
+            files[-1].write_bytes(plain().render(entry))
+        measured = []
+        for number, (precision, shape) in enumerate((p, s) for p in order for s in request.shapes):
+            tell(f"speed, {precision} {shape}", number / (len(order) * len(request.shapes)))
+            measured.append(measure(Job(str(folder.resolve()), precision, shape, tuple(map(str, files)))))
+    return tuple(measured)
+
+
+def _title(model: Examinee) -> str:
+    return f"{model.card.name} {model.card.version} {model.precision}"
+
+
+def command(  # noqa: PLR0913  # a command line
+    settings: Settings,
+    model: Path,
+    manifest: Path,
+    options: Mapping[str, Any],
+    *,
+    robustness: bool,
+    scales: bool,
+    card: bool,
+    as_json: bool,
+) -> None:
+    """Evaluate for ``maskwatch evaluate``: write the report, and print it."""
+    data = load_manifest(manifest)
+    request = Request(
+        score=settings.detector.score,
+        changes=CHANGES if robustness else (),
+        sides=SIDES if scales else (),
+        **options,
+    )
+    with Progress("evaluate") as progress:
+
+        def tell(title: str, share: float) -> None:
+            if progress.due:
+                progress.show(share, title)
+
+        found = evaluate(model, data, request, tell)
+    save(found, request.out / FILE)
+    text = markdown(found)
+    (request.out / "report.md").write_text(text, encoding="utf-8")
+    if card:
+        provenance = read_provenance(model)
+        (model / "card.md").write_text(write_card(data, found, provenance), encoding="utf-8")
+        save_figures(found, model / FIGURES)
+    click.echo((request.out / FILE).read_bytes() if as_json else text, nl=not as_json)
+    click.echo(f"kept in {request.out}", err=True)

@@ -1,48 +1,49 @@
 """Train a YOLO detector on a manifest with Ultralytics, offline and on as many threads as there are cores.
 
-The only file that loads torch and Ultralytics together with the data; everything it fetches by default is switched
-off, so that a machine without a network trains the same model. A run that was cut off goes on where its last epoch
-ended when it is started again with the same folder.
+Everything that Ultralytics fetches by default is switched off, so that a machine without a network trains the same
+model. A run is a folder; started again with the same folder it goes on where its last whole epoch ended.
 """
 
-import os
+import functools
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-# Read by Ultralytics and MLflow when they are imported, so they are set before.
-os.environ.setdefault("YOLO_OFFLINE", "1")
-os.environ.setdefault("YOLO_AUTOINSTALL", "0")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-
+import msgspec
 import structlog
-import torch
-from matplotlib import get_data_path
-from ultralytics import YOLO
-from ultralytics import settings as ultralytics_settings
-from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import USER_CONFIG_DIR
 
-from training.manifest import Manifest
+from training import draws
+from training.errors import DivergedError, PackagesMissingError, TrainingError
+from training.manifest import Manifest, load, save
+from training.progress import Epoch, Step
 from training.recipe import Recipe
-from training.yolo_folder import write_yolo_folder
+from training.yolo_folder import file_stem, write_yolo_folder
+
+try:
+    from training.trainer import ExactTrainer  # isort: skip  # first: it says what Ultralytics reads when it is imported
+    from matplotlib import get_data_path
+    from ultralytics import YOLO
+    from ultralytics import settings as ultralytics_settings
+    from ultralytics.utils import USER_CONFIG_DIR
+    from ultralytics.utils.downloads import attempt_download_asset
+except ModuleNotFoundError as error:
+    raise PackagesMissingError("Ultralytics") from error
 
 log = structlog.get_logger(__name__)
 
 
-def _use_all_cores(_: DetectionTrainer) -> None:
-    # Ultralytics limits torch to one thread on small machines, again at every epoch.
-    # A training that was pinned to fewer cores uses those: more threads than cores would wait for each other.
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+class Told(msgspec.Struct, frozen=True):
+    """Whom to tell how far it is."""
+
+    step: Callable[[Step], None] = lambda _: None
+    epoch: Callable[[Epoch], None] = lambda _: None
 
 
-def _provide_font() -> None:
-    # Ultralytics fetches this font before anything else; Matplotlib's own serves as well.
-    font = USER_CONFIG_DIR / "Arial.ttf"
-    if not font.exists():
-        shutil.copyfile(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", font)
-
-
-def train(manifest: Manifest, recipe: Recipe, folder: Path) -> Path:
+def train(
+    manifest: Manifest, recipe: Recipe, folder: Path, *, told: Told | None = None, hours: float | None = None
+) -> Path:
     """Train, or go on with a training that was cut off.
 
     Parameters
@@ -52,55 +53,149 @@ def train(manifest: Manifest, recipe: Recipe, folder: Path) -> Path:
     recipe
         How to train.
     folder
-        Where the run keeps its data set, its checkpoints and its curves.
+        Where the run keeps its recipe, its links to the pictures, its checkpoints and its curves.
+    told
+        Whom to tell how far it is.
+    hours
+        Stop after the epoch in which this many hours are over; None to train to the end.
 
     Returns
     -------
     Path
-        The best checkpoint.
+        The best checkpoint, in half precision.
 
     Raises
     ------
     ManifestError
-        If train or val is empty.
+        If train or val is empty, or a picture is missing.
+    TrainingError
+        If the folder holds a run of another recipe or manifest, or the start weights are not of our kind.
+    StageOverError
+        If the time was over or it was asked to stop before the end.
+    DivergedError
+        If the loss is not a number.
     """
-    _provide_font()
-    ultralytics_settings.update({"sync": False, "mlflow": False, "tensorboard": False})
-    data = write_yolo_folder(manifest, folder / "data")
-    last = folder / "run" / "weights" / "last.pt"
-    done = folder / "run" / "done"
-    best = last.with_name("best.pt")
+    told = told or Told()
+    used = manifest.without(frozenset(recipe.without)) if recipe.without else manifest
+    _claim(folder, used, recipe)
+    best, done = folder / "run" / "weights" / "best.pt", folder / "done"
     if done.exists():
         log.info("training already finished", checkpoint=str(best))
         return best
-    resume = last.exists()
-    log.info(
-        "training", resume=resume, manifest=manifest.sha256[:12], epochs=recipe.epochs, image_size=recipe.image_size
+    _stay_offline()
+    data = write_yolo_folder(used, folder / "data")
+    entries = used.part("train")
+    weights = draws.weights(entries, recipe.rare, recipe.shares)
+    trainer = functools.partial(
+        ExactTrainer,
+        degraded=recipe.degraded,
+        weights={file_stem(entry): float(weight) for entry, weight in zip(entries, weights, strict=True)},
+        deadline=None if hours is None else time.monotonic() + hours * 3600,
+        on_step=told.step,
+        on_epoch=told.epoch,
     )
-    model = YOLO(str(last if resume else recipe.weights))
-    model.add_callback("on_train_batch_start", _use_all_cores)
-    if resume:
-        model.train(resume=True)
-    else:
-        model.train(
-            data=str(data),
-            epochs=recipe.epochs,
-            imgsz=recipe.image_size,
-            batch=recipe.batch,
-            seed=recipe.seed,
-            optimizer="AdamW",
-            lr0=recipe.learning_rate,
-            cos_lr=True,
-            close_mosaic=recipe.close_mosaic,
-            warmup_epochs=1.0,
-            amp=False,
-            device="cpu",
-            workers=1,
-            cache="ram",
-            plots=False,
-            project=str(folder.resolve()),
-            name="run",
-            exist_ok=True,
-        )
+    last = best.with_name("last.pt")
+    log.info("training", resume=last.exists(), manifest=used.sha256[:12], epochs=recipe.epochs)
+    try:
+        if last.exists():
+            YOLO(str(last)).train(trainer=trainer, resume=True)
+        else:
+            YOLO(str(recipe.weights)).train(trainer=trainer, **arguments(recipe, data, folder))
+    except RuntimeError as error:
+        if "NaN" not in str(error):
+            raise
+        raise DivergedError(f"{error}; lower the learning rate (now {recipe.learning_rate:g})") from error
     done.touch()
     return best
+
+
+def arguments(recipe: Recipe, data: Path, folder: Path) -> dict[str, Any]:
+    """Say a recipe in Ultralytics' words."""
+    return {
+        "data": str(data),
+        "project": str(folder.resolve()),
+        "name": "run",
+        "exist_ok": True,
+        "epochs": recipe.epochs,
+        "imgsz": recipe.image_size,
+        "batch": recipe.batch,
+        "nbs": recipe.pictures_a_step,
+        "seed": recipe.seed,
+        "optimizer": "AdamW",
+        "lr0": recipe.learning_rate,
+        "lrf": recipe.last_rate,
+        "cos_lr": True,
+        "weight_decay": recipe.weight_decay,
+        "warmup_epochs": recipe.warmup_epochs,
+        "patience": recipe.patience,
+        "mosaic": recipe.mosaic,
+        "close_mosaic": recipe.close_mosaic,
+        "scale": recipe.scale,
+        "translate": recipe.translate,
+        "fliplr": recipe.flip,
+        "hsv_h": recipe.hue,
+        "hsv_s": recipe.saturation,
+        "hsv_v": recipe.brightness,
+        "amp": False,
+        "device": "cpu",
+        "workers": 1,
+        "cache": "ram",
+        "plots": True,
+        **({"distill_model": str(recipe.distil_from)} if recipe.distil_from else {}),
+    }
+
+
+def official_checkpoint(name: str, folder: Path, fetch: Callable[[str], str] | None = None) -> Path:
+    """Fetch an official checkpoint of Ultralytics, trained on COCO.
+
+    Parameters
+    ----------
+    name
+        Of the architecture, such as ``yolov8n``.
+    folder
+        Where it goes.
+    fetch
+        Fetches a file to a path; without it Ultralytics' own, from where they publish it.
+
+    Raises
+    ------
+    TrainingError
+        If it cannot be fetched.
+    """
+    file = folder / f"{name}.pt"
+    if file.is_file():
+        return file
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (fetch or attempt_download_asset)(str(file))
+    except Exception as error:  # Ultralytics raises what its helpers raise, of many kinds
+        raise TrainingError(
+            f"{name}.pt could not be fetched ({error}); name a file that you have: --model FILE"
+        ) from error
+    if not file.is_file():
+        raise TrainingError(f"{name}.pt could not be fetched; name a file that you have: --model FILE")
+    return file
+
+
+def _claim(folder: Path, manifest: Manifest, recipe: Recipe) -> None:
+    """Make a folder this run's, or see that it is."""
+    recipe_file, manifest_file = folder / "recipe.json", folder / "manifest.json"
+    said = msgspec.json.format(msgspec.json.encode(recipe, enc_hook=str)) + b"\n"
+    if not recipe_file.exists():
+        if not recipe.weights.is_file():
+            raise TrainingError(f"no start weights at {recipe.weights}; docs/training.md says where they come from")
+        folder.mkdir(parents=True, exist_ok=True)
+        save(manifest, manifest_file)
+        recipe_file.write_bytes(said)
+    elif recipe_file.read_bytes() != said or load(manifest_file).sha256 != manifest.sha256:
+        raise TrainingError(
+            f"{folder} holds a training of another recipe or manifest; name another folder, or remove it"
+        )
+
+
+def _stay_offline() -> None:
+    ultralytics_settings.update({"sync": False, "mlflow": False, "tensorboard": False})
+    # Ultralytics fetches this font before anything else; Matplotlib's own serves as well.
+    font = USER_CONFIG_DIR / "Arial.ttf"
+    if not font.exists():
+        shutil.copyfile(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", font)

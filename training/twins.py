@@ -7,7 +7,7 @@ picture was named after its twin, as in ``eden_street.jpg`` for ``street.png``, 
 """
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePath
 
 from training.errors import CatalogueError
@@ -53,6 +53,25 @@ def read_twins(folder: Path, stems: Collection[str]) -> tuple[dict[str, str], li
         else:
             twins[own] = other
     return twins, strangers
+
+
+def write_twins(folder: Path, twins: Mapping[str, str]) -> None:
+    """Write the list of twins of a folder; none where there are no twins.
+
+    Parameters
+    ----------
+    folder
+        Of the pictures.
+    twins
+        The stem of the twin by the picture's file name.
+    """
+    if not twins:
+        return
+    with (folder / FILE).open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("file", "twin_file"))
+        # With a suffix, so that what follows a dot in a stem is not taken for one.
+        rows.writerows((name, f"{twin}.jpg") for name, twin in twins.items())
 
 
 def _own(name: str, stems: Collection[str]) -> str | None:

@@ -4,11 +4,19 @@ from pathlib import Path
 
 from maskwatch.messages import CLASSES
 from training.errors import ManifestError
-from training.manifest import PARTS, Entry, Manifest
+from training.manifest import Entry, Manifest
+from training.split import Part
+
+TRAINED_WITH: tuple[Part, ...] = ("train", "val")
+
+
+def file_stem(entry: Entry) -> str:
+    """Return how a picture is called in the folder."""
+    return entry.sha256[:16]
 
 
 def write_yolo_folder(manifest: Manifest, folder: Path) -> Path:
-    """Lay a manifest out as Ultralytics wants it: links to the pictures, one text file of boxes each.
+    """Lay a manifest's train and val parts out as Ultralytics wants them: links, one text file of boxes each.
 
     Returns
     -------
@@ -18,29 +26,33 @@ def write_yolo_folder(manifest: Manifest, folder: Path) -> Path:
     Raises
     ------
     ManifestError
-        If train or val is empty.
+        If train or val is empty, or a picture is not where the manifest says.
     """
-    for part in PARTS:
+    for part in TRAINED_WITH:
         entries = manifest.part(part)
-        if not entries and part != "test":
+        if not entries:
             raise ManifestError(f"the manifest has no picture in {part}")
         images, labels = folder / "images" / part, folder / "labels" / part
         images.mkdir(parents=True, exist_ok=True)
         labels.mkdir(parents=True, exist_ok=True)
         for entry in entries:
-            link = images / f"{entry.sha256[:16]}{Path(entry.path).suffix}"
-            if not link.exists():
-                link.symlink_to(Path(entry.path).resolve())
-            (labels / f"{entry.sha256[:16]}.txt").write_text(_yolo_lines(entry))
+            picture = Path(entry.path).resolve()
+            if not picture.is_file():
+                raise ManifestError(
+                    f"{entry.path} is missing; pictures are used in place, from where they were imported"
+                )
+            link = images / f"{file_stem(entry)}{picture.suffix}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(picture)
+            (labels / f"{file_stem(entry)}.txt").write_text(yolo_lines(entry))
     data = folder / "data.yaml"
     names = "\n".join(f"  {index}: {name}" for index, name in enumerate(CLASSES))
-    data.write_text(
-        f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\ntest: images/test\nnames:\n{names}\n"
-    )
+    data.write_text(f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames:\n{names}\n")
     return data
 
 
-def _yolo_lines(entry: Entry) -> str:
+def yolo_lines(entry: Entry) -> str:
+    """Write the boxes of a picture as YOLO does: class, centre and size in 0..1, one line a face."""
     lines = []
     for face in entry.faces:
         x1, y1, x2, y2 = face.box

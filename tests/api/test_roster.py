@@ -79,7 +79,7 @@ def test_an_address_is_shown_without_user_and_password() -> None:
     roster = Roster()
     wish(roster, "door", source="rtsp://admin:secret@10.0.0.7:554/main?x=1")
     assert roster.camera("door").source == "rtsp://10.0.0.7:554/main?x=1"
-    assert without_user("rtsp://admin:secret@[10.0.0.7/main") == "[10.0.0.7/main"
+    assert without_user("rtsp://admin:secret@[10.0.0.7/main") == "rtsp://[10.0.0.7/main"
     assert without_user("clips/me@home.mp4") == "clips/me@home.mp4"
 
 

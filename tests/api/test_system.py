@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from aiokafka import TopicPartition
 
@@ -43,7 +44,13 @@ async def test_topics_readers_and_the_disk_are_as_kafka_has_them(
         pictures = DictPictures()
         pictures.publish("door", newest("door"))
         async with front_door(tmp_path, pictures, settings=settings) as door, door.client() as client:
-            told = (await client.get("/status")).json()
+
+            async def whole() -> dict[str, Any] | None:
+                # It never waits for Kafka, which may be slow on a busy machine.
+                found: dict[str, Any] = (await client.get("/status")).json()
+                return found if found["topics"] else None
+
+            told = await eventually(whole)
     found = {topic.name: topic for topic in held.topics}
     assert set(found) == set(TOPICS)
     assert (found[Name.DETECTIONS].records, found[Name.DETECTIONS].lag) == (2, {"live": 1})

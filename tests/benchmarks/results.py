@@ -1,5 +1,6 @@
 """What one run measured, and what was promised of it."""
 
+import math
 from statistics import median
 
 import msgspec
@@ -104,6 +105,14 @@ class Results(msgspec.Struct):
         return median(ours / theirs for ours, theirs in zip(self.piped, self.rivals[rival], strict=True))
 
     @property
+    def upload_share(self) -> float:
+        """Return uploads' part of the detector's time while cameras want all of it; NaN if that was not measured."""
+        if self.uploads_beside is None:
+            return math.nan
+        uploads, live = self.uploads_beside.answered / self.bare_uploads, self.detected_beside / median(self.bare)
+        return uploads / (uploads + live)
+
+    @property
     def spread(self) -> float:
         """Return by how much the dearest cost of a frame differs from the mean over all numbers of cameras, in 0..1."""
         costs = [cost.cpu_ms for cost in self.costs]
@@ -146,6 +155,9 @@ def promises(results: Results) -> list[Promise]:
         what = f"{uploading.offered:.0f} uploads a second over 100 connections"
         rows.append(Promise(f"{what}, p95", uploading.p95_ms, "ms", 200))
         rows.append(Promise(f"{what}, not answered", uploading.failed, "", 0))
+    if results.uploads_beside is not None:
+        what = "uploads beside cameras at full load, of the detector's time"
+        rows.append(Promise(what, 100 * results.upload_share, "%", 25, at_least=True))
     rows += [
         Promise("memory of the worker, loaded", results.loaded["detector"].rss_mb, "MB", 300),
         Promise("memory of the API, loaded", results.loaded["api"].rss_mb, "MB", 250),

@@ -113,6 +113,10 @@ class Soak(msgspec.Struct):
             for values in [[float(getattr(moment.processes[process], what)) for moment in moments]]
         ]
 
+    def falls_behind(self) -> bool:
+        """Whether the detectors are ever further behind: by more than what comes in a second, each hour."""
+        return self.lag_per_hour() > self.offered
+
     def lag_per_hour(self) -> float:
         """Return the slope of the lag, in frames an hour."""
         moments = self.settled()
@@ -205,6 +209,7 @@ def markdown(done: Soak) -> str:
         for name in processes
     ]
     growing = [f"{growth.process}: {growth.what}" for growth in grown.values() if growth.grows]
+    growing += ["lag"] if done.falls_behind() else []
     minutes = done.moments[-1].at / 60
     lags = [moment.lag for moment in settled]
     return "\n\n".join(
@@ -267,7 +272,8 @@ def main(minutes: float, recording: Path, json_file: Path, docs: Path | None, pi
     console.print(markdown(done))
     if docs is not None:
         write_between(docs, "soak", markdown(done))
-    raise SystemExit(bool(done.restarts) or any(growth.grows for growth in done.growths()))
+    grows = done.falls_behind() or any(growth.grows for growth in done.growths())
+    raise SystemExit(bool(done.restarts) or grows)
 
 
 if __name__ == "__main__":

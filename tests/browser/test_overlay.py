@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from maskwatch.inference import iou
+from maskwatch.boxes import iou
 from maskwatch.messages import Box, DetectedFace, FrameInfo, MarkedFace, read_frame_headers
 from maskwatch.settings import PROJECT, Settings
 from maskwatch.topics import Name
 from tests.support.console_page import LAPTOP
 from tests.support.topic import read_all
 from tests.support.up import Up, prepared_home
-from training.catalogue import read_voc
+from training.importing import read
 from training.manifest import build
 
 PHOTOGRAPHS = [PROJECT.parent / "shared" / "data" / name for name in ("facemask-voc", "portraits")]
@@ -55,8 +55,7 @@ def cameras(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     cast = folder / "cast"
     for name in ("images", "annotations"):
         (cast / name).mkdir(parents=True)
-    pictures = [picture for path in PHOTOGRAPHS for picture in read_voc(path)[0]]
-    for entry in build(pictures).part("test"):
+    for entry in build(read(PHOTOGRAPHS).pictures).part("test"):
         path = Path(entry.path)
         (cast / "images" / path.name).symlink_to(path)
         shutil.copy(path.parents[1] / "annotations" / f"{path.stem}.xml", cast / "annotations")

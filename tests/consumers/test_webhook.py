@@ -7,8 +7,8 @@ import pytest
 
 from consumers import webhook
 from consumers.webhook import Webhook
+from maskwatch.drift_settings import AlertSettings
 from maskwatch.errors import SettingsError
-from maskwatch.settings import AlertSettings
 from tests.support.hooks import receiving
 
 

@@ -35,6 +35,9 @@ def test_what_is_not_told_is_not_made_up(tmp_path: Path) -> None:
     [
         ("<annotation>", "not XML"),
         ("<annotation><size><width>wide</width></size></annotation>", "not made of numbers"),
+        ("", "not XML"),
+        ('<?xml version="1.0" encoding="klingon"?><annotation/>', "not XML"),
+        ("<html/>", "XML of another kind: <html>"),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, says: str) -> None:
@@ -42,6 +45,19 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, says: str) -> No
     file.write_text(text)
     with pytest.raises(AnnotationError, match=says):
         read_annotation(file)
+
+
+def test_an_annotation_that_is_gone_is_said(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="it cannot be read: No such file or directory"):
+        read_annotation(tmp_path / "a.xml")
+
+
+def test_entities_that_would_grow_without_bound_are_refused(tmp_path: Path) -> None:
+    entities = "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 10}">' for n in range(12))
+    text = f'<!DOCTYPE annotation [<!ENTITY e0 "laugh">{entities}]><annotation><folder>&e12;</folder></annotation>'
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(AnnotationError, match=r"not XML: .*amplification"):
+        read_annotation(tmp_path / "a.xml")
 
 
 def test_the_parts_of_a_folder(tmp_path: Path) -> None:

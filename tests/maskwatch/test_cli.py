@@ -11,12 +11,14 @@ import pytest
 from click import Group
 from click.testing import CliRunner, Result
 
-from maskwatch import __version__, camera_commands, cli
+from maskwatch import __version__, camera_commands, cli, data_commands, model_commands
 from maskwatch.cli import SECTIONS, main
 from maskwatch.errors import SettingsError
 from maskwatch.quantities import say_size
 from maskwatch.settings import PROJECT
 from tests.support.recordings import frame, written
+
+COMMAND_MODULES = (cli, camera_commands, data_commands, model_commands)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +48,7 @@ def test_every_command_is_in_a_section_and_has_an_example() -> None:
 
 
 def test_every_target_that_is_named_as_a_string_exists() -> None:
-    texts = [Path(module.__file__ or "").read_text() for module in (cli, camera_commands)]
+    texts = [Path(module.__file__ or "").read_text() for module in COMMAND_MODULES]
     targets = re.findall(r'"([a-z_.]+:[a-z_]+)"', "".join(texts))
     assert len(targets) > 8
     for target in targets:
@@ -189,7 +191,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", sorted({command.strip() for command in COMMANDS}))
 def test_the_commands_in_the_pages_are_understood(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    for module in (cli, camera_commands):
+    for module in COMMAND_MODULES:
         monkeypatch.setattr(module, "call", lambda target, *_, **__: called.append(target))
     result = run(*shlex.split(command))
     assert result.exit_code == 0, result.output

@@ -19,6 +19,7 @@ from maskwatch.inference import (
     Detected,
     Detector,
     Refused,
+    choose_precision,
     iou,
     read_rows,
     same_faces,
@@ -104,6 +105,14 @@ def test_precision_follows_the_setting_and_the_runtime() -> None:
     assert Detector(MODEL, DetectorSettings(runtime="onnxruntime", precision="int8")).precision == "fp32"
     auto = Detector(MODEL, DetectorSettings())
     assert auto.ref.sha256 == auto.card.files[auto.precision].sha256
+
+
+def test_a_precision_that_a_model_lacks_is_refused_unless_it_may_be_chosen() -> None:
+    with pytest.raises(ModelError, match=r"no fp16 file, only fp32, int8: set detector\.precision"):
+        Detector(MODEL, DetectorSettings(precision="fp16"))
+    assert choose_precision(DetectorSettings(precision="auto"), {"fp32"}) == "fp32"
+    assert choose_precision(DetectorSettings(precision="fp16"), {"fp32", "fp16"}) == "fp16"
+    assert choose_precision(DetectorSettings(runtime="onnxruntime", precision="fp16"), {"fp32", "fp16"}) == "fp32"
 
 
 def test_an_altered_file_is_refused_before_it_is_loaded(copy: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from maskwatch.errors import ModelError
 from maskwatch.model import check_file, read_card
-from maskwatch.settings import Settings
+from maskwatch.settings import MODELS, DetectorSettings, Settings
 
 MODEL = Settings().detector.model
 
@@ -42,3 +42,16 @@ def test_the_card_s_hashes_are_those_of_the_files() -> None:
     for file in card.files.values():
         check_file(MODEL, file.path, file.sha256)
     check_file(MODEL, card.golden.path, card.golden.sha256)
+
+
+def test_a_model_of_ours_is_chosen_by_its_name_and_any_other_by_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "default").mkdir()
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert DetectorSettings(model=Path("default")).model == MODELS / "default"
+    assert DetectorSettings(model=tmp_path / "default").model == tmp_path / "default"
+    assert DetectorSettings(model=Path("mine")).model == Path("mine")
+    monkeypatch.setenv("MASKWATCH_DETECTOR__MODEL", "default")
+    assert Settings().detector.model == MODELS / "default"

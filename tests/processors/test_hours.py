@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from maskwatch.settings import DriftSettings
+from maskwatch.drift_settings import DriftSettings
 from processors.hours import Hours, HourState
 from processors.signals import Samples
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskwatch.drift_messages import CameraWindow, Episode
+from maskwatch.drift_settings import DriftSettings
 from maskwatch.messages import Detection
-from maskwatch.settings import DriftSettings
 from processors.hours import as_matrix, as_rows
 from processors.monitor import Monitor
 from processors.state import CameraState

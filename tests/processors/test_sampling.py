@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskwatch.drift_messages import LabelRequest
+from maskwatch.drift_settings import SamplingSettings
 from maskwatch.messages import DetectedFace, Detection
-from maskwatch.settings import SamplingSettings
 from processors.sampling import Chooser, ChooserState
 from tests.support.seen import Seen, World
 

@@ -7,7 +7,8 @@ import pytest
 from maskwatch.errors import SourceError
 from maskwatch.messages import CLASSES
 from producers.drawn import draw_picture, write_voc
-from training.catalogue import Picture, read_voc
+from training.catalogue import Picture
+from training.importing import read
 
 COUNT = 24
 SIZE = (320, 240)
@@ -22,9 +23,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pictures(folder: Path) -> list[Picture]:
-    pictures, refused = read_voc(folder)
-    assert refused == []
-    return pictures
+    catalogue = read([folder])
+    assert (catalogue.refused, catalogue.repaired) == ((), ())
+    return list(catalogue.pictures)
 
 
 def test_it_is_a_pascal_voc_folder(pictures: list[Picture]) -> None:

@@ -57,6 +57,15 @@ def test_a_changed_address_keeps_its_password_only_on_the_way_to_the_same_place(
     def login_after(**changes: object) -> str:
         return wishing.changed(settings, "door", changes, wishes).login
 
+    hidden = wishing.new(settings, "http://10.0.0.7/video?pwd=secret", {"id": "gate"}, {})
+    assert (hidden.source, hidden.login != "") == ("http://10.0.0.7", True)
+
+    def gate_after(**changes: object) -> Camera:
+        return wishing.changed(settings, "gate", changes, {"gate": Wish(hidden)})
+
+    assert gate_after(rate=2).login == hidden.login
+    # The login holds the path: it must not win over a new one.
+    assert gate_after(source="http://10.0.0.7/other").login == ""
     assert login_after(rate=2) == login_after(source="rtsp://10.0.0.7/2") == before.login != ""
     for other in ("rtsp://10.0.0.8/1", "rtsp://10.0.0.7:5540/1", "http://10.0.0.7/1", "webcam:0"):
         assert login_after(source=other) == ""

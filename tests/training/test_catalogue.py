@@ -1,84 +1,54 @@
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from training.catalogue import read_voc
+from maskwatch.messages import MarkedFace
+from training.catalogue import Catalogue, Duplicates, Picture, Refusal, Repair, Source, load, save
 from training.errors import CatalogueError
 
-BOX = "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+WHOLE = Catalogue(
+    sources=(Source("set", Path("photographs/set"), "voc"),),
+    pictures=(
+        Picture(
+            Path("photographs/set/a.jpg"), "set", 100, 50, (MarkedFace("with_mask", (0.1, 0.2, 1 / 3, 0.4)),),
+            twin="b", orientation=6, annotation="a.xml", sha256="0" * 64,
+        ),
+    ),
+    refused=(Refusal(Path("photographs/set/c.jpg"), "it is empty", "the picture cannot be decoded"),),
+    repaired=(Repair(Path("photographs/set/a.xml"), "-1, 2, 3, 4", "a box was clipped to the picture"),),
+    duplicates=(Duplicates("alike", (Path("photographs/set/a.jpg"), Path("photographs/set/d.jpg")), same_faces=False),),
+)  # fmt: skip
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "annotations").mkdir()
-    return tmp_path
-
-
-def add(folder: Path, stem: str, *boxes: str, size: tuple[int, int] = (100, 50)) -> None:
-    cv2.imwrite(str(folder / "images" / f"{stem}.jpg"), np.full((50, 100, 3), 90, np.uint8))
-    # The public set's annotations name files that are no more: pictures are matched by stem.
-    (folder / "annotations" / f"{stem}.xml").write_text(
-        f"<annotation><filename>{stem}.png</filename><size><width>{size[0]}</width><height>{size[1]}</height></size>"
-        f"{''.join(boxes)}</annotation>"
-    )
-
-
-def test_faces_are_read_in_0_to_1_of_the_picture(folder: Path) -> None:
-    add(folder, "a", BOX.format("with_mask", 10, 10, 30, 20), BOX.format("without_mask", 50, 0, 100, 50))
-    add(folder, "b", size=(200, 100))
-    pictures, refused = read_voc(folder)
-    assert refused == []
-    assert [(p.path.name, p.width, p.height, p.source) for p in pictures] == [
-        ("a.jpg", 100, 50, folder.name),
-        ("b.jpg", 100, 50, folder.name),
-    ]
-    assert [(face.label, face.box) for face in pictures[0].faces] == [
-        ("with_mask", (0.1, 0.2, 0.3, 0.4)),
-        ("without_mask", (0.5, 0.0, 1.0, 1.0)),
-    ]
-
-
-def test_boxes_are_in_the_annotation_s_own_pixels(folder: Path) -> None:
-    add(folder, "a", BOX.format("with_mask", 20, 20, 60, 40), size=(200, 100))
-    assert read_voc(folder)[0][0].faces[0].box == (0.1, 0.2, 0.3, 0.4)
-
-
-def test_nothing_is_dropped_in_silence(folder: Path) -> None:
-    add(
-        folder,
-        "a",
-        BOX.format("with_mask", 90, 40, 120, 60),  # reaches out: clipped
-        BOX.format("with_mask", 120, 0, 140, 10),  # outside
-        BOX.format("hat", 0, 0, 10, 10),
-    )
-    (folder / "annotations" / "lonely.xml").write_text("<annotation/>")
-    (folder / "images" / "stranger.png").write_bytes(b"")
-    add(folder, "broken")
-    (folder / "images" / "broken.jpg").write_bytes(b"no picture")
-    pictures, refused = read_voc(folder)
-    assert [face.box for face in pictures[0].faces] == [(0.9, 0.8, 1.0, 1.0)]
-    assert {(refusal.path.name, refusal.reason.split(" ")[0]) for refusal in refused} == {
-        ("a.xml", "box"),
-        ("a.xml", "unknown"),
-        ("lonely.xml", "no"),
-        ("stranger.png", "no"),
-        ("broken.jpg", "cannot"),
-    }
+def test_a_catalogue_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    file = tmp_path / "build" / "catalogue.json"
+    save(WHOLE, file)
+    assert load(file) == WHOLE
+    assert [path.name for path in file.parent.iterdir()] == ["catalogue.json"]
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("<annotation>", "is not XML"), (BOX.format("with_mask", "x", 0, 1, 1), "not made of numbers")]
+    ("content", "says"),
+    [
+        (None, r"no catalogue at .* \(No such file or directory\); «maskwatch data import FOLDER --out"),
+        (b"[]", "is not a catalogue: Expected `object`"),
+        (b'{"sources": [], "pictures": [{"path": 1}]}', "is not a catalogue: "),
+        (b'{"entries": [], "sources": [], "pictures": []}', "unknown field `entries`"),
+        (b'{"sources": [', "is not a catalogue"),
+    ],
 )
-def test_an_annotation_that_cannot_be_read_is_named(folder: Path, text: str, says: str) -> None:
-    add(folder, "a")
-    (folder / "annotations" / "a.xml").write_text(f"<annotation>{text}</annotation>" if "object" in text else text)
+def test_what_is_no_catalogue_is_named(tmp_path: Path, content: bytes | None, says: str) -> None:
+    file = tmp_path / "c.json"
+    if content is not None:
+        file.write_bytes(content)
     with pytest.raises(CatalogueError, match=says):
-        read_voc(folder)
+        load(file)
 
 
-def test_a_folder_of_another_kind_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match="is not a Pascal VOC folder: images/ is missing"):
-        read_voc(tmp_path)
+def test_a_catalogue_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(CatalogueError, match=r"taken/c\.json cannot be written"):
+        save(WHOLE, tmp_path / "taken" / "c.json")
+    strange = Catalogue((), (Picture(Path("\udcff.jpg"), "set", 1, 1, ()),))
+    with pytest.raises(CatalogueError, match=r"the name of a file is not UTF-8: .*\\udcff"):
+        save(strange, tmp_path / "c.json")

@@ -1,53 +1,194 @@
-"""A training of one epoch, from folders of pictures to a model that serves. Needs the training packages."""
+"""A training of two epochs from folders of pictures, killed and resumed. Needs the training packages."""
 
 import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from maskwatch.cli import main
 from producers.drawn import write_voc
-from training.manifest import load
+from training import manifest
+from training.errors import DivergedError, StageOverError, TrainingError
+from training.journal import Became, Kept, Metrics, read
+from training.recipe import Recipe
 
 pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("ultralytics") is None, reason="the training packages are not here: make test TRAIN=1"
     ),
     pytest.mark.timeout(900),
-    pytest.mark.filterwarnings("default"),  # torch's exporter and NNCF warn about themselves
+    pytest.mark.filterwarnings("default"),  # torch warns about itself
 ]
+SIZE = ("--imgsz", "64", "--batch", "8", "--epochs", "3")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "photographs"
-    write_voc(folder, 40, 5)
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures, their manifest, and start weights that need no download."""
+    from ultralytics import YOLO  # noqa: PLC0415  # seconds, and only here
+
+    folder = tmp_path_factory.mktemp("training")
+    write_voc(folder / "people", 40, 5)
+    assert run("data", "import", folder / "people", "--out", folder / "catalogue.json").exit_code == 0
+    split = run("data", "split", folder / "catalogue.json", "--out", folder / "manifest.json")
+    assert split.exit_code == 0, split.output
+    assert "people" in split.output
+    YOLO("yolov8n.yaml").save(folder / "start.pt")
     return folder
 
 
-def test_folders_become_a_model_that_is_refused_while_it_sees_nothing(photographs: Path, tmp_path: Path) -> None:
-    from ultralytics import YOLO  # noqa: PLC0415  # seconds, and only here
+@pytest.fixture(autouse=True)
+def own_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKWATCH_DATA_DIR", str(tmp_path / "state"))
 
-    from training.__main__ import main  # noqa: PLC0415
 
-    # Start weights that need no download. After an epoch on forty pictures they have learnt nothing, and the golden
-    # picture must show it: everything up to there, INT8 included, has run for real.
-    weights = tmp_path / "start.pt"
-    YOLO("yolov8n.yaml").save(weights)
-    drawn = tmp_path / "drawn"
-    write_voc(drawn, 4, 6)
-    arguments = [
-        "--photographs", str(photographs), "--drawn", str(drawn), "--weights", str(weights),
-        "--golden", str(next((photographs / "images").iterdir())), "--work", str(tmp_path / "work"),
-        "--out", str(tmp_path / "model"), "--epochs", "1", "--drawn-epochs", "1", "--image-size", "64",
-    ]  # fmt: skip
-    for _ in range(2):  # the second time both trainings are already finished
-        result = CliRunner().invoke(main, arguments)
-        assert result.exit_code == 1
-        assert "the model sees no face on the golden picture" in result.output
-    assert (tmp_path / "model" / "model-int8.xml").exists()
-    assert (tmp_path / "work" / "with-drawn" / "run" / "weights" / "best.pt").exists()
-    assert {entry.source for entry in load(tmp_path / "work" / "manifest-with-drawn.json").entries} == {
-        "photographs",
-        "drawn",
-    }
+def arguments(place: Path, out: Path, *more: str) -> list[str]:
+    given = ["train", "--manifest", place / "manifest.json", "--model", place / "start.pt", "--out", out, *SIZE, *more]
+    return [str(argument) for argument in given]
+
+
+def weights(checkpoint: Path) -> dict[str, Any]:
+    import torch  # noqa: PLC0415
+
+    loaded = torch.load(checkpoint, weights_only=False)
+    found: dict[str, Any] = (loaded["ema"] or loaded["model"]).float().state_dict()
+    return found
+
+
+def test_a_training_killed_in_mid_epoch_ends_as_if_it_had_not_been(place: Path, tmp_path: Path) -> None:
+    import torch  # noqa: PLC0415
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    result = run(*arguments(place, whole))
+    assert result.exit_code == 0, result.output
+    assert "epoch 3 of 3" in result.output
+
+    first = subprocess.Popen([sys.executable, "-m", "maskwatch", *arguments(place, killed)], stderr=subprocess.DEVNULL)
+    while not list(killed.glob("run/weights/exact-*.pt")):  # an epoch is whole, and another under way
+        assert first.poll() is None
+        time.sleep(0.05)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait(10)
+    assert not (killed / "done").exists()
+    assert run(*arguments(place, killed)).exit_code == 0
+
+    one, other = (weights(folder / "run" / "weights" / "last.pt") for folder in (whole, killed))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    told = list(read(killed))
+    epochs = [event.step for event in told if isinstance(event, Metrics)]
+    assert epochs == sorted(set(epochs)) == [1, 2, 3]
+    assert {event.path for event in told if isinstance(event, Kept)} >= {"manifest.json", "curves/results.png"}
+    assert isinstance(told[-1], Became)
+    assert told[-1].state == "FINISHED"
+    assert not list(killed.glob("run/weights/exact-*.pt"))
+
+    again = run(*arguments(place, killed))  # finished: nothing is done again
+    assert again.exit_code == 0
+    assert "best.pt" in again.output
+
+
+def test_a_stage_ends_after_its_time_and_the_next_goes_on(place: Path, tmp_path: Path) -> None:
+    out = tmp_path / "staged"
+    stopped = run(*arguments(place, out, "--hours", "0.000001"))
+    assert stopped.exit_code == StageOverError.exit_code
+    assert "give the command again" in stopped.output
+    rest = run(*arguments(place, out))
+    assert rest.exit_code == 0
+    assert "epoch 1 of 3" not in rest.output
+
+
+def test_a_folder_is_for_one_training(place: Path, tmp_path: Path) -> None:
+    out = tmp_path / "one"
+    assert run(*arguments(place, out, "--hours", "0.000001")).exit_code == StageOverError.exit_code
+    other = run(*arguments(place, out, "--seed", "7"))
+    assert other.exit_code == 1
+    assert "another recipe or manifest" in other.output
+
+
+def test_a_loss_that_is_no_number_is_said_and_not_trained_on(place: Path, tmp_path: Path) -> None:
+    import torch  # noqa: PLC0415
+    from ultralytics import YOLO  # noqa: PLC0415
+
+    from training.train import train  # noqa: PLC0415
+
+    broken = YOLO(place / "start.pt")
+    with torch.no_grad():
+        next(broken.model.parameters()).fill_(float("nan"))
+    broken.save(tmp_path / "broken.pt")
+    recipe = Recipe(weights=tmp_path / "broken.pt", epochs=2, image_size=64, batch=8, degraded=1.0)
+    with pytest.raises(DivergedError, match="lower the learning rate"):
+        train(manifest.load(place / "manifest.json"), recipe, tmp_path / "diverges")
+
+
+def test_what_an_installation_s_people_labelled_is_never_copied_into_a_run(place: Path, tmp_path: Path) -> None:
+    data = manifest.load(place / "manifest.json")
+    held = tuple(msgspec.structs.replace(e, part="holdout") if e.part == "test" else e for e in data.entries)
+    manifest.save(manifest.Manifest(held), tmp_path / "manifest.json")
+    given = arguments(place, tmp_path / "own")
+    given[given.index("--manifest") + 1] = str(tmp_path / "manifest.json")
+    assert run(*given).exit_code == 0
+    kept = {event.path for event in read(tmp_path / "own") if isinstance(event, Kept)}
+    assert kept
+    assert not any(path.startswith("samples/") for path in kept)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (["--model", "yolov8n"], "add --online"),
+        (["--model", "nowhere.pt"], "no start weights at nowhere.pt"),
+        (["--without", "voc"], "no source is called voc"),
+        (["--recipe", "RECIPE"], "unknown field `epoch`"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_anything_is_done(
+    place: Path, tmp_path: Path, changed: list[str], says: str
+) -> None:
+    (tmp_path / "recipe.toml").write_text('weights = "a.pt"\nepoch = 3')
+    more = [str(tmp_path / "recipe.toml") if item == "RECIPE" else item for item in changed]
+    result = run(*arguments(place, tmp_path / "out", *more))
+    assert result.exit_code == 1
+    assert says in result.output
+    assert not (tmp_path / "out" / "run").exists()
+
+
+def test_an_official_checkpoint_that_cannot_be_fetched_is_said(tmp_path: Path) -> None:
+    from training.train import official_checkpoint  # noqa: PLC0415
+
+    def away(_: str) -> str:
+        raise ConnectionError("no route")
+
+    with pytest.raises(TrainingError, match=r"yolov8n.pt could not be fetched \(no route\)"):
+        official_checkpoint("yolov8n", tmp_path, away)
+    with pytest.raises(TrainingError, match="could not be fetched; name a file"):
+        official_checkpoint("yolov8n", tmp_path, lambda name: name)
+    (tmp_path / "yolov8n.pt").write_bytes(b"weights")
+    assert official_checkpoint("yolov8n", tmp_path, away) == tmp_path / "yolov8n.pt"
+
+
+def test_a_version_is_never_replaced_by_another(place: Path, tmp_path: Path) -> None:
+    write_voc(tmp_path / "more", 6, 9)
+    assert run("data", "import", tmp_path / "more", "--out", tmp_path / "more.json").exit_code == 0
+    out = tmp_path / "manifest.json"
+    both = ["data", "split", place / "catalogue.json", tmp_path / "more.json", "--train-only", "more", "--out", out]
+    assert run(*both).exit_code == 0
+    assert run(*both).exit_code == 0  # the same version again
+    refused = run("data", "split", tmp_path / "more.json", "--out", out)
+    assert refused.exit_code == 1
+    assert "is another version" in refused.output
+    unknown = run("data", "split", tmp_path / "more.json", "--labels", "door", "--out", tmp_path / "m.json")
+    assert "no source is called door; there are more" in unknown.output
+    assert {entry["part"] for entry in json.loads(out.read_text())["entries"] if entry["source"] == "more"} == {"train"}

@@ -16,7 +16,6 @@ import { signalOf } from "./signals.js";
  * }} Around what a chart tells those around it
  */
 
-const HEIGHT = 116;
 const TOKENS = {
   line: "--chart-line",
   band: "--chart-band",
@@ -138,14 +137,16 @@ export class SignalChart {
     if (width === 0) return;
     this.#palette = colours(TOKENS);
     const paint = (/** @type {string} */ name) => () => this.#palette[name];
-    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    // A wall screen's root is larger, and so is what is written on a canvas there.
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const font = `${Math.round(rem * 0.6875)}px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { stroke: paint("text"), font, ticks: { show: false }, gap: 4 };
     const none = { stroke: () => "transparent", width: 0, points: { show: false } };
     this.#plot = new this.library(
       {
         width,
-        height: HEIGHT,
-        padding: [6, 26, 0, 0],
+        height: this.place.clientHeight,
+        padding: [6, rem * 1.6, 0, 0],
         legend: { show: false },
         cursor: {
           y: false,
@@ -161,15 +162,15 @@ export class SignalChart {
         axes: [
           {
             ...axis,
-            size: 20,
-            space: 64,
+            size: rem * 1.25,
+            space: rem * 4,
             grid: { show: false },
             values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((at) => this.#tick(at)),
           },
           {
             ...axis,
-            size: 46,
-            space: 34,
+            size: rem * 2.9,
+            space: rem * 2.1,
             grid: { stroke: paint("grid"), width: 1 },
             values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(this.signal.write),
           },
@@ -200,7 +201,7 @@ export class SignalChart {
     const width = Math.floor(this.place.clientWidth);
     if (width === 0) return;
     if (this.#plot === null && this.#column !== null) this.#make();
-    else this.#plot?.setSize({ width, height: HEIGHT });
+    else this.#plot?.setSize({ width, height: this.place.clientHeight });
   }
 
   /** @param {number} at */

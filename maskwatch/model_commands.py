@@ -1,0 +1,109 @@
+"""``maskwatch models`` and ``maskwatch mlflow``: what was trained, and what became of it."""
+
+from pathlib import Path
+
+import click
+
+from maskwatch.lazy import call
+from maskwatch.settings import Settings
+
+_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+@click.group(short_help="List, show, compare or register models.")
+def models() -> None:
+    """List models in folders and in the registry, look at one, compare two, register one."""
+
+
+@models.command("list", short_help="Every model, and how well it does.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def models_list(settings: Settings, *, as_json: bool) -> None:
+    """List the models in data/models and the versions in MLflow's registry.
+
+    Example: maskwatch models list
+    """
+    call("training.models:show_list", settings, as_json=as_json)
+
+
+@models.command("show", short_help="All that is known of one model.")
+@click.argument("which")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def models_show(settings: Settings, which: str, *, as_json: bool) -> None:
+    """Show a model: the number of a version, an alias such as champion, or a folder such as default.
+
+    Example: maskwatch models show champion
+    """
+    call("training.models:show", settings, which, as_json=as_json)
+
+
+@models.command("compare", short_help="The figures of two models, side by side.")
+@click.argument("first")
+@click.argument("second")
+@click.option("--manifest", type=_FILE, help="Hold them against each other by paired bootstrap, on kept answers.")
+@click.option(
+    "--kept",
+    type=click.Path(path_type=Path),
+    default="build/evaluation/answers",
+    show_default=True,
+    help="Of evaluations.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def models_compare(  # noqa: PLR0913  # a command line
+    settings: Settings, first: str, second: str, *, manifest: Path | None, kept: Path, as_json: bool
+) -> None:
+    """Compare the figures of two models: versions, aliases or folders.
+
+    Example: maskwatch models compare champion previous --manifest build/train/manifest.json
+
+    With --manifest it says how likely the first is better on the same pictures; both must have been evaluated on them.
+    """
+    call("training.models:compare", settings, first, second, manifest=manifest, kept=kept, as_json=as_json)
+
+
+@models.command("register", short_help="Make an exported model a version in the registry.")
+@click.argument("folder", type=_FOLDER)
+@click.option("--training", type=_FOLDER, help="Folder of the training that it is from: its run gets the files.")
+@click.option("--champion", is_flag=True, help="Let «champion» name it, and «previous» the one before.")
+@click.pass_obj
+def models_register(settings: Settings, folder: Path, training: Path | None, *, champion: bool) -> None:
+    """Register the exported model in FOLDER; what is registered already is brought up to date.
+
+    Example: maskwatch models register data/models/default --champion
+
+    Aliases are for people: what workers serve does not change by them.
+    """
+    call("training.models:register", settings, folder, training, champion=champion)
+
+
+@click.group(
+    invoke_without_command=True,
+    short_help="Open MLflow's pages; send it what trainings could not.",
+    no_args_is_help=False,
+)
+@click.option("--port", type=click.IntRange(1, 65_535), help="Default: mlflow.port.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.pass_context
+def mlflow(ctx: click.Context, port: int | None, *, no_browser: bool) -> None:
+    """Open MLflow's pages on this machine: trainings with their curves, and registered models.
+
+    Example: maskwatch mlflow --port 5001
+    """
+    if ctx.invoked_subcommand is None:
+        call("training.pages:show", ctx.obj, port, browse=not no_browser)
+
+
+@mlflow.command("sync", short_help="Send what trainings could not.")
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...", type=_FOLDER)
+@click.pass_obj
+def mlflow_sync(settings: Settings, folders: tuple[Path, ...]) -> None:
+    """Send MLflow what it has not taken yet of the trainings in or below FOLDER.
+
+    Example: maskwatch mlflow sync build/train
+
+    It may be given as often as you like: nothing is logged twice.
+    """
+    call("training.tracking:sync", settings, folders)

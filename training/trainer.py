@@ -1,0 +1,267 @@
+"""Ultralytics' trainer, made exact: killed at any moment it goes on from its last whole epoch, as if never killed.
+
+Ultralytics writes its checkpoints in place, in half precision, and its loader draws on from wherever it is. Here each
+checkpoint is written whole or not at all, the full-precision state lies beside it, and every epoch draws from seeds of
+its own. Pictures are drawn by weight (:mod:`training.draws`), and some are degraded as cameras do it.
+
+The only file, with :mod:`training.train`, that loads torch and Ultralytics for a training.
+"""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+# Read by Ultralytics when it is imported: it fetches nothing, and its progress is not ours.
+os.environ.setdefault("YOLO_OFFLINE", "1")
+os.environ.setdefault("YOLO_AUTOINSTALL", "0")
+os.environ.setdefault("YOLO_VERBOSE", "false")
+
+import numpy as np
+import torch
+from torch.utils.data import WeightedRandomSampler
+from ultralytics.data import YOLODataset
+from ultralytics.data.build import InfiniteDataLoader, seed_worker
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.torch_utils import unwrap_model
+
+from maskwatch.degradation import CHANGES, STRENGTHS, Change, degrade
+from training.errors import DivergedError, StageOverError
+from training.progress import Epoch, Step
+
+MOVES: frozenset[Change] = frozenset({"small"})
+"""Changes that move what is in a picture: mosaic and scaling do that already, and take the boxes along."""
+
+
+class Degrade:
+    """Dim, blur and so on some of the training's pictures; the last change before they become tensors.
+
+    Parameters
+    ----------
+    probability
+        That a picture is changed at all.
+    """
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+
+    def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
+        """Change ``labels["img"]``, shape (height, width, 3), BGR."""
+        if random.random() < self.probability:  # noqa: S311  # seeded by the loader
+            change = random.choice([change for change in CHANGES if change not in MOVES])  # noqa: S311
+            strength, seed = random.choice(STRENGTHS), random.getrandbits(32)  # noqa: S311
+            rgb = np.ascontiguousarray(labels["img"][..., ::-1])
+            labels["img"] = np.ascontiguousarray(degrade(rgb, change, strength, seed)[..., ::-1])
+        return labels
+
+
+class DegradingDataset(YOLODataset):  # type: ignore[misc]  # Ultralytics ships no types
+    """Ultralytics' data set with :class:`Degrade` among its transforms, also once mosaics are closed."""
+
+    degraded = 0.0
+
+    def build_transforms(self, hyp: Any) -> Any:  # noqa: ANN401  # Ultralytics'
+        """Return the transforms in their order."""
+        transforms = super().build_transforms(hyp)
+        if self.augment and self.degraded:
+            transforms.insert(len(transforms.transforms) - 1, Degrade(self.degraded))
+        return transforms
+
+
+class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
+    """Trains as a recipe says, and can be killed at any moment.
+
+    Parameters
+    ----------
+    overrides
+        Ultralytics' arguments.
+    degraded
+        Probability that a picture is degraded.
+    weights
+        How often each picture is drawn, by the stem of its file; the sum is how many pictures an epoch has.
+    deadline
+        When to stop after the epoch that is under way, by :func:`time.monotonic`; None to train to the end.
+    on_step, on_epoch
+        Told how far it is.
+    _callbacks
+        Ultralytics'.
+    """
+
+    def __init__(  # noqa: PLR0913  # named
+        self,
+        overrides: dict[str, Any],
+        *,
+        degraded: float,
+        weights: Mapping[str, float],
+        deadline: float | None,
+        on_step: Callable[[Step], None],
+        on_epoch: Callable[[Epoch], None],
+        _callbacks: Any = None,  # noqa: ANN401
+    ) -> None:
+        self._degraded = degraded
+        self._weights = weights
+        self._deadline = deadline
+        self._on_step = on_step
+        self._on_epoch = on_epoch
+        self._asked_to_stop = False
+        self._began = self._epoch_began = time.monotonic()
+        self._steps = 0
+        super().__init__(overrides=overrides, _callbacks=_callbacks)
+        self.add_callback("on_train_epoch_start", ExactTrainer._begin_epoch)
+        self.add_callback("on_train_batch_start", ExactTrainer._use_all_cores)
+        self.add_callback("on_train_batch_end", ExactTrainer._tell_step)
+        self.add_callback("on_train_epoch_end", ExactTrainer._refuse_to_diverge)
+        self.add_callback("on_model_save", ExactTrainer._tell_epoch)
+
+    def stop_soon(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """End before the next batch; what was learnt since the last epoch is learnt again next time."""
+        self._asked_to_stop = True
+
+    def train(self) -> Any:  # noqa: ANN401  # Ultralytics'
+        """Train; SIGTERM and Ctrl-C end it between two batches.
+
+        Raises
+        ------
+        StageOverError
+            If it was asked to stop, or its time is over; started again it goes on.
+        DivergedError
+            If the loss is not a number.
+        """
+        before = {number: signal.signal(number, self.stop_soon) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            return super().train()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for loader in (getattr(self, "train_loader", None), getattr(self, "test_loader", None)):
+                if loader is not None:
+                    loader.close()
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:  # noqa: ANN401
+        """Build the data set of a part; the train part may degrade."""
+        dataset = super().build_dataset(img_path, mode, batch)
+        if mode == "train":
+            # Ultralytics chooses the class in a function that takes none.
+            dataset.__class__ = DegradingDataset
+            dataset.degraded = self._degraded
+            dataset.transforms = dataset.build_transforms(self.args)
+        return dataset
+
+    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:  # noqa: ANN401
+        """Build a loader; that of the train part draws by weight."""
+        loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
+        if mode != "train":
+            return loader
+        weights = [self._weights[Path(file).stem] for file in loader.dataset.im_files]
+        generator = torch.Generator()
+        return InfiniteDataLoader(
+            dataset=loader.dataset,
+            batch_size=batch_size,
+            sampler=WeightedRandomSampler(weights, max(batch_size, round(sum(weights))), generator=generator),
+            num_workers=self.args.workers,
+            collate_fn=loader.dataset.collate_fn,
+            worker_init_fn=seed_worker,
+            generator=generator,
+        )
+
+    def save_model(self) -> bool:
+        """Write the checkpoints, each whole or not at all, and what half precision would lose beside them."""
+        exact = {
+            "model": unwrap_model(self.model).state_dict(),
+            "ema": self.ema.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        self.wdir.mkdir(parents=True, exist_ok=True)
+        # 1. The exact state of this epoch, under a name of its own.
+        exact_file = self._exact(self.epoch)
+        torch.save(exact, exact_file.with_suffix(".new"))
+        exact_file.with_suffix(".new").replace(exact_file)
+        # 2. The checkpoints; «last» names the epoch, so it comes last.
+        last, best = self.wdir / "last.pt", self.wdir / "best.pt"
+        self.last, self.best = last.with_suffix(".new"), best.with_suffix(".new")
+        try:
+            saved: bool = super().save_model()
+        finally:
+            self.last, self.best = last, best
+        if best.with_suffix(".new").exists():
+            best.with_suffix(".new").replace(best)
+        last.with_suffix(".new").replace(last)
+        # 3. What older epochs left.
+        for path in self.wdir.glob("exact-*.pt"):
+            if path != exact_file:
+                path.unlink()
+        return saved
+
+    def resume_training(self, ckpt: dict[str, Any] | None) -> None:
+        """Take up the state of the last whole epoch, in full precision."""
+        super().resume_training(ckpt)
+        if ckpt is None or not self.resume:
+            return
+        state = torch.load(self._exact(ckpt["epoch"]), map_location="cpu", weights_only=True)
+        unwrap_model(self.model).load_state_dict(state["model"])
+        self.ema.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def final_eval(self) -> None:
+        """Judge the best epoch, and leave nothing behind that only a resumption needs."""
+        super().final_eval()
+        for path in self.wdir.glob("exact-*.pt"):
+            path.unlink()
+
+    def _exact(self, epoch: int) -> Path:
+        path: Path = self.wdir / f"exact-{epoch}.pt"
+        return path
+
+    def _begin_epoch(self) -> None:
+        # As if each epoch were the first: what is drawn and how it is altered follows from its number alone.
+        seed = self.args.seed * 100_003 + self.epoch
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002  # Ultralytics' transforms draw from it
+        torch.manual_seed(seed)
+        self.train_loader.generator.manual_seed(seed)
+        self.train_loader.reset()
+        self._epoch_began, self._steps = time.monotonic(), 0
+
+    def _use_all_cores(self) -> None:
+        if self._asked_to_stop:
+            raise StageOverError("the training was asked to stop; give the command again, and it goes on")
+        # Ultralytics limits torch to one thread on small machines, again at every epoch.
+        # A training that was pinned to fewer cores uses those: more threads than cores would wait for each other.
+        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+    def _tell_step(self) -> None:
+        self._steps += 1
+        took = time.monotonic() - self._epoch_began
+        left = took / self._steps * (len(self.train_loader) * (self.epochs - self.epoch) - self._steps)
+        self._on_step(Step(self.epoch + 1, self.epochs, self._steps / len(self.train_loader), left))
+
+    def _refuse_to_diverge(self) -> None:
+        # Later epochs go back to the last checkpoint, three times; the first has none.
+        if self.epoch == self.start_epoch and not all(np.isfinite(float(item)) for item in self.tloss.values()):
+            raise DivergedError(
+                f"the loss is not a number in epoch {self.epoch + 1}: lower the learning rate (now {self.args.lr0:g}), "
+                "or look for boxes without a size"
+            )
+
+    def _tell_epoch(self) -> None:
+        now = time.monotonic()
+        done, began = self.epoch + 1 - self.start_epoch, self._began
+        self._on_epoch(
+            Epoch(
+                epoch=self.epoch + 1,
+                epochs=self.epochs,
+                losses={name.removesuffix("_loss"): float(value) for name, value in self.tloss.items()},
+                map50=float(self.metrics["metrics/mAP50(B)"]),
+                map50_95=float(self.metrics["metrics/mAP50-95(B)"]),
+                learning_rate=float(self.optimizer.param_groups[0]["lr"]),
+                seconds=now - self._epoch_began,
+                seconds_left=(now - began) / done * (self.epochs - self.epoch - 1),
+                best=self.fitness == self.best_fitness,
+            )
+        )
+        if self._deadline is not None and now > self._deadline and not self.stop:
+            raise StageOverError("the time for this stage is over; give the command again, and it goes on")
