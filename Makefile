@@ -33,6 +33,7 @@ test-loop: $(VENV)/.dev ## What takes long by its nature: drift with the setting
 
 bench: $(VENV)/.dev ## Measure speed, ages and memory, and write them into docs/performance.md (leave the machine alone)
 	$(BIN)/python -m tests.benchmarks --docs docs/performance.md --picture docs/images/performance.png
+	$(BIN)/python -m tests.benchmarks.drift --docs docs/drift.md
 
 faults: $(VENV)/.dev ## Break everything, the long way, and write the figures into docs/faults.md
 	$(BIN)/pytest tests/faults -m "" --figures build/faults.json
