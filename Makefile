@@ -12,7 +12,7 @@ DEV_UNPACKED_MB := 1550
 TRAIN_UNPACKED_MB := 9000
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-loop bench faults soak lint train lock clean
+.PHONY: help up test test-loop bench faults soak lint train pipeline notebook lock clean
 
 help: ## Print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,14 @@ lint: $(VENV)/.dev ## Ruff, mypy and import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-train: $(VENV)/.train ## Train the model again (needs photographs; see docs/training.md)
-	$(BIN)/python -m training $(TRAIN_ARGS)
+train: $(VENV)/.train ## Train a model (TRAIN_ARGS="--manifest … --model … --out …"; see docs/training.md)
+	$(MASKWATCH) train $(TRAIN_ARGS)
+
+pipeline: $(VENV)/.train ## From photographs to a judged model, as params.yaml says: only what has changed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+notebook: $(VENV)/.train ## Write notebooks/training.ipynb anew and run it
+	$(BIN)/python notebooks/make.py
 
 lock: ## Resolve the pinned packages anew (needs uv)
 	for extras in "train:--extra dev --extra train" "dev:--extra dev -c requirements/train.txt" "base:-c requirements/train.txt"; do \

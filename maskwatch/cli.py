@@ -29,13 +29,14 @@ from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 from maskwatch.training_commands import evaluate, export, train
 
+STAGES = ("detector", "live", "api", "alerts", "archive", "mqtt")
 SECTIONS = {
     "Run": ("up", "doctor"),
     "Look": ("topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
-    "Watch": ("tail", "record", "replay"),
+    "Watch": ("tail", "record", "replay", "drift"),
     "Train": ("data", "train", "export", "evaluate", "models", "mlflow"),
-    "Stages, one process each": ("detector", "live", "api", "drift", "alerts", "archive", "mqtt"),
+    "Stages, one process each": STAGES,
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -62,6 +63,10 @@ class SectionedGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one list a section."""
         for title, names in SECTIONS.items():
+            if names == STAGES:  # a screen is not for what «up» starts by itself
+                with formatter.section(title):
+                    formatter.write_text(", ".join(names))
+                continue
             rows = [
                 (name, command.get_short_help_str(90)) for name in names if (command := self.get_command(ctx, name))
             ]

@@ -68,12 +68,8 @@ class OpenVinoNetwork:
 
     Parameters
     ----------
-    path
-        ONNX or OpenVINO IR.
-    shape
-        Width and height of the input in pixels.
-    threads
-        How many calls run at once.
+    path, shape, threads
+        ONNX or OpenVINO IR, width and height of the input in pixels, and how many calls run at once.
     half
         Let a CPU that can calculate in BF16, as OpenVINO does of itself: boxes are then off by a fraction of a pixel,
         and without AMX it is slower for a whole network, though quicker for what INT8 leaves in floating point.
@@ -87,10 +83,8 @@ class OpenVinoNetwork:
         core = openvino.Core()
         model = core.read_model(path)
         model.reshape([1, shape[1], shape[0], 3])
-        options: dict[str, int | str] = {
-            "NUM_STREAMS": threads,
-            "INFERENCE_NUM_THREADS": max(threads, os.cpu_count() or 1),
-        }
+        cores = max(threads, os.cpu_count() or 1)
+        options: dict[str, int | str] = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": cores}
         if not half:
             options["INFERENCE_PRECISION_HINT"] = "f32"
         self._compiled = core.compile_model(model, "CPU", options)

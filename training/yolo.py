@@ -13,7 +13,7 @@ import msgspec
 
 from maskwatch.annotations import MarkedObject
 from maskwatch.errors import AnnotationError
-from maskwatch.messages import CLASSES
+from maskwatch.messages import CLASSES, MarkedFace
 from training.catalogue import Refusal, Repair
 from training.contents import SHARES, Contents, Files, PicturesByStem, Told
 from training.errors import CatalogueError
@@ -136,17 +136,17 @@ def write(items: Sequence[Item], folder: Path) -> None:
         labels = folder / "labels" / part
         labels.mkdir(parents=True, exist_ok=True)
         for item in members:
-            (labels / f"{item.stem}.txt").write_text(lines_of(item))
+            (labels / f"{item.stem}.txt").write_text(lines_of(item.faces))
     # It needs both; what was not split is trained on and looked at.
     places = {"train": "images", "val": "images"} if "" in parts else {part: f"images/{part}" for part in parts}
     names = dict(enumerate(CLASSES))
     (folder / "data.yaml").write_bytes(msgspec.yaml.encode({**places, "nc": len(CLASSES), "names": names}))
 
 
-def lines_of(item: Item) -> str:
-    """Write the lines of one picture."""
+def lines_of(faces: Sequence[MarkedFace]) -> str:
+    """Write the boxes of a picture: class, centre and size in 0..1, one line a face."""
     lines = []
-    for face in item.faces:
+    for face in faces:
         x1, y1, x2, y2 = face.box
         lines.append(
             f"{CLASSES.index(face.label)} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}\n"

@@ -6,6 +6,7 @@ from maskwatch.messages import CLASSES
 from training.errors import ManifestError
 from training.manifest import Entry, Manifest
 from training.split import Part
+from training.yolo import lines_of
 
 TRAINED_WITH: tuple[Part, ...] = ("train", "val")
 
@@ -44,19 +45,8 @@ def write_yolo_folder(manifest: Manifest, folder: Path) -> Path:
             link = images / f"{file_stem(entry)}{picture.suffix}"
             link.unlink(missing_ok=True)
             link.symlink_to(picture)
-            (labels / f"{file_stem(entry)}.txt").write_text(yolo_lines(entry))
+            (labels / f"{file_stem(entry)}.txt").write_text(lines_of(entry.faces))
     data = folder / "data.yaml"
     names = "\n".join(f"  {index}: {name}" for index, name in enumerate(CLASSES))
     data.write_text(f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames:\n{names}\n")
     return data
-
-
-def yolo_lines(entry: Entry) -> str:
-    """Write the boxes of a picture as YOLO does: class, centre and size in 0..1, one line a face."""
-    lines = []
-    for face in entry.faces:
-        x1, y1, x2, y2 = face.box
-        lines.append(
-            f"{CLASSES.index(face.label)} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}\n"
-        )
-    return "".join(lines)
