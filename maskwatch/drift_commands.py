@@ -21,7 +21,7 @@ def drift(ctx: click.Context) -> None:
 
 
 @drift.command("evaluate", short_help="Tell how well drift is told on your own recordings.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--months", type=click.FloatRange(0, min_open=True), default=0.1, show_default=True, help="Camera-months."
 )
