@@ -207,7 +207,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     stream.run(),
                     system_monitor.run(),
                     *map(feed.follow, FEEDS),
-                    *drift.work(),
+                    drift.run(),
                 )
                 background = [tasks.create_task(one) for one in work]
                 await run_server(create_app(services), listener, stop, settings.api)

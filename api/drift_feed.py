@@ -1,11 +1,12 @@
 """What the API knows of drift: a table that topics keep up to date, and the signals' past on request."""
 
-from collections.abc import Coroutine
-
-from api.drift_table import FEEDS, RECENT, RECENT_S, DriftTable
+from api.drift_table import FEEDS, DriftTable
 from api.following import Following
 from api.history import SignalHistory
 from maskwatch.settings import Settings
+
+WAIT_MS = 2000
+"""Drift takes minutes to be told; the page asks every few seconds."""
 
 
 class DriftFeed:
@@ -27,16 +28,13 @@ class DriftFeed:
     def __init__(self, settings: Settings) -> None:
         self.table = DriftTable()
         self.history = SignalHistory(settings)
-        self._following = (
-            Following(settings, FEEDS, self.table.take),
-            Following(settings, RECENT, self.table.take, back_s=RECENT_S),
-        )
+        self._following = Following(settings, FEEDS, self.table.take, wait_ms=WAIT_MS)
 
     @property
     def missing(self) -> str:
         """Why the table is not complete yet; empty once it is."""
-        return "; ".join(missing for one in self._following if (missing := one.missing))
+        return self._following.missing
 
-    def work(self) -> list[Coroutine[None, None, None]]:
-        """Return what keeps the table up to date; each runs for ever."""
-        return [one.follow(name) for one in self._following for name in one.names]
+    async def run(self) -> None:
+        """Keep the table up to date for ever."""
+        await self._following.follow(*FEEDS)

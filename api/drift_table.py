@@ -4,6 +4,7 @@ Every API process reads ``drift.v1`` and ``alerts.v1`` from their beginning and 
 keeps the newest of each. The table is pure; :class:`api.following.Following` fills it.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -15,10 +16,8 @@ from maskwatch.kafka import Record
 from maskwatch.messages import decode
 from maskwatch.topics import Name
 
-FEEDS = (Name.DRIFT, Name.ALERTS)
-RECENT = (Name.SIGNALS,)
-RECENT_S = 3600.0
-"""How far back the newest windows are looked for: what has been silent for longer is silent."""
+FEEDS = {Name.DRIFT: math.inf, Name.ALERTS: math.inf, Name.SIGNALS: 3600.0}
+"""The topics, and how far back each is read, in seconds: a camera without a window for an hour is silent."""
 
 MOST_EPISODES = 2000
 """The oldest that have ended are forgotten first: whoever may write to the topic must not fill our memory."""

@@ -5,8 +5,8 @@ waited out, and a record that cannot be read is skipped and counted. What the re
 """
 
 import asyncio
-import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from maskwatch import kafka, metrics, reading
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.settings import Settings
-from maskwatch.topics import Name, partition_count
+from maskwatch.topics import Name, partitions
 
 RETRY_S = 5.0
 
@@ -32,18 +32,18 @@ class Following:
     settings
         Name the cluster.
     names
-        The topics.
+        The topics, and how far back each begins, in seconds; infinity for its beginning.
     take
         Takes each record; in the event loop, so it must be quick.
-    back_s
-        How far back to begin, in seconds; infinity for the beginning.
+    wait_ms
+        How late a record may be, in milliseconds.
     retry_s
         Seconds between two tries while a topic cannot be read.
 
     Attributes
     ----------
-    names : tuple of Name
-        The topics.
+    names : mapping
+        The topics, as they were given.
     caught_up : dict
         By topic: set once all that was there at the start was taken.
     """
@@ -51,16 +51,16 @@ class Following:
     def __init__(
         self,
         settings: Settings,
-        names: Collection[Name],
+        names: Mapping[Name, float],
         take: Take,
         *,
-        back_s: float = math.inf,
+        wait_ms: int = kafka.LONE_WAIT_MS,
         retry_s: float = RETRY_S,
     ) -> None:
-        self.names = tuple(names)
+        self.names = names
         self._settings = settings
         self._table = take
-        self._back_s = back_s
+        self._wait_ms = wait_ms
         self._retry_s = retry_s
         self.caught_up = {name: asyncio.Event() for name in names}
         self._problem = ""
@@ -71,20 +71,31 @@ class Following:
         waiting = [name for name, event in self.caught_up.items() if not event.is_set()]
         return (self._problem or f"reading {', '.join(waiting)}") if waiting else ""
 
-    async def follow(self, name: Name) -> None:
-        """Follow one topic for ever."""
-        count, caught_up = partition_count(name), self.caught_up[name]
+    async def follow(self, *names: Name) -> None:
+        """Follow some of the topics for ever, with one consumer."""
+        places = {place: self.names[name] for name in names for place in partitions(self._settings, name)}
         while True:
+            caught_up = asyncio.Event()
+            told = asyncio.create_task(self._tell(caught_up, names))
             try:
-                async for record in reading.follow(self._settings, name, count, caught_up, self._back_s):
-                    self._problem = ""
-                    self._take(name, record)
+                async with aclosing(reading.follow_all(self._settings, places, caught_up, self._wait_ms)) as records:
+                    async for record in records:
+                        self._problem = ""
+                        self._take(record)
             except (BrokerError, KafkaError) as error:
                 self._problem = str(error)
-                log.warning("topic cannot be read; trying again", topic=name, error=str(error))
+                log.warning("topics cannot be read; trying again", topics=list(names), error=str(error))
+            finally:
+                told.cancel()
             await asyncio.sleep(self._retry_s)
 
-    def _take(self, name: Name, record: kafka.Record) -> None:
+    async def _tell(self, caught_up: asyncio.Event, names: Sequence[Name]) -> None:
+        await caught_up.wait()
+        for name in names:
+            self.caught_up[name].set()
+
+    def _take(self, record: kafka.Record) -> None:
+        name = Name(record.topic.removeprefix(self._settings.kafka.topic_prefix))
         try:
             self._table(name, record)
         except MessageError as error:

@@ -5,6 +5,7 @@ latest record of each camera. The table itself is pure; following the topics is 
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -126,7 +127,7 @@ class RosterFeed:
         self._settings = settings
         self._following = Following(
             settings,
-            FEEDS,
+            dict.fromkeys(FEEDS, math.inf),
             lambda name, record: self.roster.take(name, record.key, record.value, record.headers),
             retry_s=retry_s,
         )

@@ -134,7 +134,7 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
             door.add_camera("door", "online")
             background = [tasks.create_task(hub.run())]
             if kafka:
-                following = (ledger.run(), broker.run(), shared.stream.run(), *map(feed.follow, FEEDS), *drift.work())
+                following = (ledger.run(), broker.run(), shared.stream.run(), *map(feed.follow, FEEDS), drift.run())
                 background += [tasks.create_task(work) for work in following]
             serving = tasks.create_task(run_server(create_app(door.services), listener, stop))
             try:
