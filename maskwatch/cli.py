@@ -22,7 +22,7 @@ from maskwatch.camera_commands import cameras
 from maskwatch.data_commands import data
 from maskwatch.drift_commands import alerts, drift
 from maskwatch.errors import MaskwatchError
-from maskwatch.lazy import call, run_stage
+from maskwatch.lazy import call
 from maskwatch.messages import CLASSES
 from maskwatch.model_commands import mlflow, models
 from maskwatch.quantities import parse_duration, parse_size
@@ -322,7 +322,7 @@ def detector(settings: Settings) -> None:
 
     Example: MASKWATCH_DETECTOR__SCORE=0.5 maskwatch detector
     """
-    run_stage("detector", "processors.detection:detect", settings)
+    call("maskwatch.lazy:run_stage", "detector", "processors.detection:detect", settings)
 
 
 @main.command(short_help="Keep each camera's latest picture for the browsers.")
@@ -332,7 +332,7 @@ def live(settings: Settings) -> None:
 
     Example: maskwatch live
     """
-    run_stage("live", "consumers.live:keep_live", settings)
+    call("maskwatch.lazy:run_stage", "live", "consumers.live:keep_live", settings)
 
 
 main.add_command(drift)
@@ -346,7 +346,7 @@ def archive(settings: Settings) -> None:
 
     Example: MASKWATCH_ARCHIVE__URL=s3://bucket/archive maskwatch archive
     """
-    run_stage("archive", "consumers.archive:archive", settings)
+    call("maskwatch.lazy:run_stage", "archive", "consumers.archive:archive", settings)
 
 
 @main.command(short_help="Tell detections and camera states again over MQTT.")
@@ -356,7 +356,7 @@ def mqtt(settings: Settings) -> None:
 
     Example: MASKWATCH_MQTT__URL=mqtt://broker:1883 maskwatch mqtt
     """
-    run_stage("mqtt", "consumers.mqtt:mirror", settings)
+    call("maskwatch.lazy:run_stage", "mqtt", "consumers.mqtt:mirror", settings)
 
 
 @main.command(short_help="Serve the console, REST and WebSocket.")
@@ -366,7 +366,7 @@ def api(settings: Settings) -> None:
 
     Example: MASKWATCH_API__PORT=9000 maskwatch api
     """
-    run_stage("api", "api.app:serve", settings)
+    call("maskwatch.lazy:run_stage", "api", "api.app:serve", settings)
 
 
 def run() -> NoReturn:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from maskwatch.lazy import call, run_stage
+from maskwatch.lazy import call
 from maskwatch.settings import Settings
 
 
@@ -17,7 +17,7 @@ def drift(ctx: click.Context) -> None:
     Example: MASKWATCH_DRIFT__BUDGET=4 maskwatch drift
     """
     if ctx.invoked_subcommand is None:
-        run_stage("drift", "processors.app:watch_drift", ctx.obj)
+        call("maskwatch.lazy:run_stage", "drift", "processors.app:watch_drift", ctx.obj)
 
 
 @drift.command("evaluate", short_help="Tell how well drift is told on your own recordings.")
@@ -47,4 +47,4 @@ def alerts(settings: Settings) -> None:
 
     Example: MASKWATCH_ALERTS__WEBHOOK=https://example.org/hook maskwatch alerts
     """
-    run_stage("alerts", "consumers.alerts:raise_alerts", settings)
+    call("maskwatch.lazy:run_stage", "alerts", "consumers.alerts:raise_alerts", settings)

@@ -118,10 +118,10 @@ def _find(settings: Settings, plan: Plan, stop: asyncio.Event, progress: Progres
         found.as_it_was.extend(as_it_was(file.name, looked, settings.drift))
         worlds = _worlds(looked)
         plain = worlds[PLAIN]
-        block = neighbours(plain)
         if len(plain) < LEAST:
             progress.say(f"{file.name} has {len(plain)} pictures, fewer than {LEAST}: nothing can be made of them")
             continue
+        block = neighbours(plain)
         found.still.append(still(file.name, plain, block, settings.drift, plan.months))
         for (change, strength), after in sorted(worlds.items(), key=str):
             if stop.is_set():
