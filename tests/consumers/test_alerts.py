@@ -36,7 +36,7 @@ def test_one_alert_an_episode(episode: Episode, known: bool, expected: bool) -> 
 async def tell(producer: object, settings: Settings, *episodes: Episode) -> None:
     for episode in episodes:
         value, headers = encode(episode, kind="maskwatch.episode.v1", source="/t", id=episode.id, time=NOON)
-        await put(producer, settings, Name.DRIFT, episode.camera, value, headers)  # type: ignore[arg-type]
+        await put(producer, settings, Name.DRIFT, episode.camera, value, headers)
 
 
 async def test_an_episode_is_kept_and_posted_once_whatever_else_comes(
