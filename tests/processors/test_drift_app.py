@@ -47,7 +47,7 @@ class Sender:
             value, headers = encode(
                 detection, kind="maskwatch.detection.v1", source="/t", id=detection.frame.id, time=detection.detected
             )
-            await put(self._producer, self._settings, Name.DETECTIONS, detection.frame.camera, value, headers)  # type: ignore[arg-type]
+            await put(self._producer, self._settings, Name.DETECTIONS, detection.frame.camera, value, headers)
 
 
 def episodes(records: Iterable[Record]) -> list[Episode]:
