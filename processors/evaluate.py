@@ -173,7 +173,7 @@ def neighbours(plain: Samples) -> int:
     >>> random = np.random.default_rng(1)
     >>> strangers = random.random((400, 10), np.float32)
     >>> neighbours(strangers), neighbours(np.repeat(strangers[:40], 10, axis=0))
-    (1, 18)
+    (1, 28)
     """
     longest = max(memory(values) for column in plain.T if len(values := defined(column)) >= LEAST)
     return 1 if longest == 1 else 2 * longest
