@@ -12,7 +12,7 @@ DEV_UNPACKED_MB := 1550
 TRAIN_UNPACKED_MB := 9000
 
 .DEFAULT_GOAL := help
-.PHONY: help up test bench faults soak lint train pipeline notebook lock clean
+.PHONY: help up test test-loop bench faults soak lint train pipeline notebook lock clean
 
 help: ## Print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,12 @@ test: $(VENV)/.dev ## Lint, types, import rules and all tests with coverage (TRA
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
+test-loop: $(VENV)/.dev ## What takes long by its nature: drift with the settings of every day, seen in a browser (half an hour)
+	$(BIN)/pytest tests/browser/test_drift_seen.py -m long
+
 bench: $(VENV)/.dev ## Measure speed, ages and memory, and write them into docs/performance.md (leave the machine alone)
 	$(BIN)/python -m tests.benchmarks --docs docs/performance.md --picture docs/images/performance.png
+	$(BIN)/python -m tests.benchmarks.drift --docs docs/drift.md
 
 faults: $(VENV)/.dev ## Break everything, the long way, and write the figures into docs/faults.md
 	$(BIN)/pytest tests/faults -m "" --figures build/faults.json

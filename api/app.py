@@ -20,11 +20,26 @@ from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
 from api.dependencies import Services, ValkeyPictures, readiness
+from api.drift_feed import DriftFeed
 from api.ledger import Ledger
 from api.roster import FEEDS, RosterFeed
-from api.routers import broadcast, cameras, detections, health, live, pages, predict, session, topics
+from api.routers import (
+    broadcast,
+    cameras,
+    detections,
+    episodes,
+    health,
+    live,
+    pages,
+    predict,
+    session,
+    signals,
+    system,
+    topics,
+)
 from api.schemas import Problem
 from api.stream import DetectionStream
+from api.system import SystemMonitor
 from api.upload_index import ValkeyIndex
 from api.uploads import Uploads
 from api.viewers import Hub
@@ -127,7 +142,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.add_middleware(_Headers)
     problems.install(app)
-    for part in (health, cameras, detections, predict, session, live, broadcast, topics):
+    for part in (health, system, cameras, detections, signals, episodes, predict, session, live, broadcast, topics):
         app.include_router(part.router)
     pages.install(app)
     return app
@@ -149,6 +164,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         If the address cannot be listened on.
     """
     feed = RosterFeed(settings)
+    drift = DriftFeed(settings)
     async with (
         aclosing(ValkeyPictures(settings)) as pictures,
         aclosing(ValkeyIndex(settings)) as index,
@@ -166,11 +182,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     fresh_s=settings.live.fresh_s,
                     why=feed.why_no_picture,
                 )
+                checks = readiness(settings, feed, pictures, uploads)
+                system_monitor = SystemMonitor(settings, feed, pictures, checks)
                 services = Services(
                     settings,
                     feed,
                     hub,
-                    readiness(settings, feed, pictures, uploads),
+                    checks,
                     broker,
                     uploads,
                     Holding(settings.api.max_pending_bytes),
@@ -178,8 +196,19 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     Broadcasts(settings, broker, feed.roster),
                     asyncio.Lock(),
                     asyncio.Lock(),
+                    drift,
+                    system_monitor,
                 )
-                work = (hub.run(), feed.watch(), ledger.run(), broker.run(), stream.run(), *map(feed.follow, FEEDS))
+                work = (
+                    hub.run(),
+                    feed.watch(),
+                    ledger.run(),
+                    broker.run(),
+                    stream.run(),
+                    system_monitor.run(),
+                    *map(feed.follow, FEEDS),
+                    drift.run(),
+                )
                 background = [tasks.create_task(one) for one in work]
                 await run_server(create_app(services), listener, stop, settings.api)
                 await end(background)

@@ -5,7 +5,7 @@ Also the API's side of Valkey: reading pictures and the notices of new ones.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Literal, cast
 from urllib.parse import SplitResult, urlsplit
@@ -22,9 +22,11 @@ from starlette.requests import HTTPConnection
 from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
+from api.drift_feed import DriftFeed
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, ProblemError
 from api.roster import RosterFeed
 from api.stream import DetectionStream
+from api.system import ReadinessCheck, SystemMonitor
 from api.uploads import Uploads
 from api.viewers import Hub, Patience
 from maskwatch import kafka
@@ -42,9 +44,6 @@ NOTICE_TIMEOUT_S = 10.0
 CHECK_TIMEOUT_S = 3.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _QUIET = "maskwatch:quiet"
-
-ReadinessCheck = Callable[[], Awaitable[str]]
-"""Returns why something that the server needs is not there; an empty text when it is."""
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -73,6 +72,8 @@ class Services(msgspec.Struct, frozen=True):
     """One camera is tried at a time."""
     unpacking: asyncio.Lock
     """One batch is unpacked at a time."""
+    drift: DriftFeed
+    system: SystemMonitor
     patience: Patience = Patience()
 
 

@@ -121,6 +121,24 @@ UNKNOWN_UPLOAD = Kind(
     "No such upload",
     "Answers are kept for seven days; the id is that of the upload's answer.",
 )
+UNKNOWN_EPISODE = Kind(
+    "unknown-episode",
+    HTTPStatus.NOT_FOUND,
+    "No such episode",
+    "GET /episodes lists those of the last thirty days.",
+)
+UNKNOWN_ALERT = Kind(
+    "unknown-alert",
+    HTTPStatus.NOT_FOUND,
+    "No such alert",
+    "GET /alerts lists them; an episode that came soon after another has none.",
+)
+PICTURE_GONE = Kind(
+    "picture-gone",
+    HTTPStatus.GONE,
+    "That picture is not there any more",
+    "Pictures are recorded for a day, at the rate that the camera's «recorded» says.",
+)
 BUSY = Kind(
     "busy",
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -163,6 +181,9 @@ KINDS = (
     TOO_SLOW,
     KEY_REUSED,
     UNKNOWN_UPLOAD,
+    UNKNOWN_EPISODE,
+    UNKNOWN_ALERT,
+    PICTURE_GONE,
     BUSY,
     AWAY,
     NOT_READY,

@@ -5,32 +5,28 @@ latest record of each camera. The table itself is pure; following the topics is 
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-import structlog
-from aiokafka.errors import KafkaError
-
+from api.following import RETRY_S, Following
 from api.schemas import CameraState
-from maskwatch import kafka, metrics, reading
+from maskwatch import kafka
 from maskwatch.addresses import without_user
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.messages import CameraStatus, decode, is_camera_id
 from maskwatch.settings import Settings
-from maskwatch.topics import Name, partition_count
+from maskwatch.topics import Name
 from producers.wishes import Wish, read_wish
 
 MOST_CAMERAS = 10_000
 """Further ids are ignored: whoever may write to the topics must not fill our memory."""
 
-RETRY_S = 5.0
 WATCH_S = 5.0
 KAFKA_AWAY = "Kafka is away; the picture comes back by itself"
 FEEDS = (Name.CAMERAS, Name.CAMERA_STATUS)
 
 _Record = TypeVar("_Record", Wish, CameraStatus)
-
-log = structlog.get_logger(__name__)
 
 
 class Roster:
@@ -121,26 +117,30 @@ class RosterFeed:
     ----------
     roster : Roster
         What is known so far.
+    away : bool
+        Whether the cluster did not answer when it was last looked for.
     """
 
     def __init__(self, settings: Settings, retry_s: float = RETRY_S, watch_s: float = WATCH_S) -> None:
         self.roster = Roster()
-        self._retry_s = retry_s
         self._watch_s = watch_s
-        self._away = False
         self._settings = settings
-        self._caught_up = {name: asyncio.Event() for name in FEEDS}
-        self._problem = ""
+        self._following = Following(
+            settings,
+            dict.fromkeys(FEEDS, math.inf),
+            lambda name, record: self.roster.take(name, record.key, record.value, record.headers),
+            retry_s=retry_s,
+        )
+        self.away = False
 
     @property
     def missing(self) -> str:
         """Why the roster is not complete yet; empty once it is."""
-        waiting = [name for name, event in self._caught_up.items() if not event.is_set()]
-        return (self._problem or f"reading {', '.join(waiting)}") if waiting else ""
+        return self._following.missing
 
     def why_no_picture(self, identity: str) -> str:
         """Say, for people, why a camera may have no fresh picture."""
-        return KAFKA_AWAY if self._away else self.roster.why_no_picture(identity)
+        return KAFKA_AWAY if self.away else self.roster.why_no_picture(identity)
 
     async def watch(self) -> None:
         """Look for ever whether the cluster is there: a consumer does not tell, it waits."""
@@ -148,35 +148,14 @@ class RosterFeed:
             try:
                 await kafka.check(self._settings, self._watch_s)
             except BrokerError:
-                self._away = True
+                self.away = True
             else:
-                self._away = False
+                self.away = False
             await asyncio.sleep(self._watch_s)
 
     async def follow(self, name: Name) -> None:
         """Follow one topic for ever; what keeps it from being read is waited out."""
-        while True:
-            try:
-                async for record in reading.follow(self._settings, name, partition_count(name), self._caught_up[name]):
-                    self._problem = ""
-                    self._take(name, record)
-            except (BrokerError, KafkaError) as error:
-                self._problem = str(error)
-                log.warning("cameras cannot be read; trying again", topic=name, error=str(error))
-            await asyncio.sleep(self._retry_s)
-
-    def _take(self, name: Name, record: kafka.Record) -> None:
-        try:
-            self.roster.take(name, record.key, record.value, record.headers)
-        except MessageError as error:
-            metrics.RECORDS_MALFORMED.labels(name).inc()
-            log.warning(
-                "malformed record skipped",
-                topic=name,
-                partition=record.partition,
-                offset=record.offset,
-                error=str(error),
-            )
+        await self._following.follow(name)
 
 
 def _take(table: dict[str, _Record], camera: str, record: _Record | None) -> None:

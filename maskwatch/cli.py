@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ from maskwatch import __version__
 from maskwatch.addresses import hide_users
 from maskwatch.camera_commands import cameras
 from maskwatch.data_commands import data
+from maskwatch.drift_commands import alerts, drift
 from maskwatch.errors import MaskwatchError
 from maskwatch.lazy import call
 from maskwatch.messages import CLASSES
@@ -29,12 +29,12 @@ from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 from maskwatch.training_commands import evaluate, export, train
 
-STAGES = ("detector", "live", "api", "archive", "mqtt")
+STAGES = ("detector", "live", "api", "alerts", "archive", "mqtt")
 SECTIONS = {
     "Run": ("up", "doctor"),
     "Look": ("topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
-    "Watch": ("tail", "record", "replay"),
+    "Watch": ("tail", "record", "replay", "drift"),
     "Train": ("data", "train", "export", "evaluate", "models", "mlflow"),
     "Stages, one process each": STAGES,
 }
@@ -80,12 +80,6 @@ class SectionedGroup(click.Group):
         except MaskwatchError as error:
             click.echo(f"maskwatch: {error}", err=True)
             sys.exit(error.exit_code)
-
-
-def run_stage(name: str, target: str, settings: Settings) -> None:
-    """Run a stage, named as ``module:function``, until a signal."""
-    stage = getattr(import_module(target.partition(":")[0]), target.partition(":")[2])
-    call("maskwatch.worker:run", name, stage, settings)
 
 
 @click.group(cls=SectionedGroup, context_settings=_CONTEXT)
@@ -328,7 +322,7 @@ def detector(settings: Settings) -> None:
 
     Example: MASKWATCH_DETECTOR__SCORE=0.5 maskwatch detector
     """
-    run_stage("detector", "processors.detection:detect", settings)
+    call("maskwatch.lazy:run_stage", "detector", "processors.detection:detect", settings)
 
 
 @main.command(short_help="Keep each camera's latest picture for the browsers.")
@@ -338,7 +332,11 @@ def live(settings: Settings) -> None:
 
     Example: maskwatch live
     """
-    run_stage("live", "consumers.live:keep_live", settings)
+    call("maskwatch.lazy:run_stage", "live", "consumers.live:keep_live", settings)
+
+
+main.add_command(drift)
+main.add_command(alerts)
 
 
 @main.command(short_help="Keep answers to uploads as files by day.")
@@ -348,7 +346,7 @@ def archive(settings: Settings) -> None:
 
     Example: MASKWATCH_ARCHIVE__URL=s3://bucket/archive maskwatch archive
     """
-    run_stage("archive", "consumers.archive:archive", settings)
+    call("maskwatch.lazy:run_stage", "archive", "consumers.archive:archive", settings)
 
 
 @main.command(short_help="Tell detections and camera states again over MQTT.")
@@ -358,7 +356,7 @@ def mqtt(settings: Settings) -> None:
 
     Example: MASKWATCH_MQTT__URL=mqtt://broker:1883 maskwatch mqtt
     """
-    run_stage("mqtt", "consumers.mqtt:mirror", settings)
+    call("maskwatch.lazy:run_stage", "mqtt", "consumers.mqtt:mirror", settings)
 
 
 @main.command(short_help="Serve the console, REST and WebSocket.")
@@ -368,7 +366,7 @@ def api(settings: Settings) -> None:
 
     Example: MASKWATCH_API__PORT=9000 maskwatch api
     """
-    run_stage("api", "api.app:serve", settings)
+    call("maskwatch.lazy:run_stage", "api", "api.app:serve", settings)
 
 
 def run() -> NoReturn:

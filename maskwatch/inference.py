@@ -18,8 +18,10 @@ import structlog
 from numpy.typing import NDArray
 
 from maskwatch import pictures
+from maskwatch.appearance import appearance
+from maskwatch.boxes import iou
 from maskwatch.errors import ModelError, PictureError, StuckError
-from maskwatch.messages import CLASSES, DetectedFace, ModelRef
+from maskwatch.messages import CLASSES, DetectedFace, FrameSignals, ModelRef
 from maskwatch.model import Precision, ShapeName, check_file, read_card
 from maskwatch.settings import DetectorSettings
 
@@ -42,6 +44,7 @@ class Detected(NamedTuple):
     width: int
     height: int
     faces: tuple[DetectedFace, ...]
+    signals: FrameSignals | None = None
 
 
 class Refused(NamedTuple):
@@ -235,21 +238,23 @@ class Detector:
         network = self.load(shape)
         outcomes: list[Detected | Refused] = []
         inputs: list[pictures.Pixels] = []
-        placed: list[tuple[int, tuple[int, int], pictures.Affine]] = []
+        placed: list[tuple[int, Detected, pictures.Affine]] = []
         for jpeg in jpegs:
             try:
                 pixels, size, affine = pictures.decode(jpeg, self.card.shapes[shape], self._settings.max_pixels)
             except PictureError as error:
                 outcomes.append(Refused(str(error)))
                 continue
-            placed.append((len(outcomes), size, affine))
-            outcomes.append(Detected(*size, ()))
+            seen = Detected(*size, (), appearance(affine.inside(pixels, size)))
+            placed.append((len(outcomes), seen, affine))
+            outcomes.append(seen)
             inputs.append(pixels)
         if inputs:
             rows = network.run(np.stack(inputs))
-            for index, (place, size, affine) in enumerate(placed):
+            for index, (place, seen, affine) in enumerate(placed):
                 mine = rows[rows[:, 0] == index]
-                outcomes[place] = Detected(*size, read_rows(mine, size, affine, self._settings.score))
+                faces = read_rows(mine, (seen.width, seen.height), affine, self._settings.score)
+                outcomes[place] = seen._replace(faces=faces)
         return outcomes
 
     def check_golden(self, shape: ShapeName = "wide") -> None:
@@ -322,22 +327,6 @@ def read_rows(rows: Rows, size: tuple[int, int], affine: pictures.Affine, score:
         if row[5] >= score
     ]
     return tuple(sorted(faces, key=lambda face: -face.score))
-
-
-def iou(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return intersection over union of two boxes, 0 where they do not touch.
-
-    Examples
-    --------
-    >>> iou((0, 0, 2, 2), (1, 0, 3, 2))
-    0.3333333333333333
-    """
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
-    return width * height / (areas - width * height)
 
 
 def same_faces(expected: Sequence[DetectedFace], seen: Sequence[DetectedFace], score: float) -> bool:

@@ -34,6 +34,7 @@ LIVE_TIMEOUT_S = 1.0
 
 STOP_TIMEOUT_S = 5.0
 FETCH_BYTES = 16 * 2**20
+LONE_WAIT_MS = 500
 RECORD_BYTES = LARGEST_JPEG + 100_000
 
 
@@ -163,7 +164,9 @@ def group_consumer(settings: Settings, group: str, instance: str | None, start: 
     )
 
 
-def lone_consumer(settings: Settings, partitions: Sequence[TopicPartition]) -> AIOKafkaConsumer:
+def lone_consumer(
+    settings: Settings, partitions: Sequence[TopicPartition], wait_ms: int = LONE_WAIT_MS
+) -> AIOKafkaConsumer:
     """Make a consumer that reads whole partitions by itself, without a group: nothing is committed.
 
     Parameters
@@ -172,6 +175,8 @@ def lone_consumer(settings: Settings, partitions: Sequence[TopicPartition]) -> A
         Names the cluster.
     partitions
         What it reads, topics named with the prefix. What is gone from a partition is skipped.
+    wait_ms
+        So long the broker holds a request that it has nothing for, in milliseconds: each one costs both sides.
     """
     consumer = AIOKafkaConsumer(
         **connection_options(settings),
@@ -181,8 +186,8 @@ def lone_consumer(settings: Settings, partitions: Sequence[TopicPartition]) -> A
         fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=2 * RECORD_BYTES,
         isolation_level="read_committed",
-        fetch_max_wait_ms=500,
-        request_timeout_ms=int(settings.kafka.timeout_s * 1000),
+        fetch_max_wait_ms=wait_ms,
+        request_timeout_ms=int(settings.kafka.timeout_s * 1000) + wait_ms,
         metadata_max_age_ms=30_000,
     )
     consumer.assign(partitions)

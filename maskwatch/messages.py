@@ -90,6 +90,19 @@ class ModelRef(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class FrameSignals(msgspec.Struct, frozen=True):
+    """What a picture is like as a whole, measured on the pixels that the model looked at."""
+
+    brightness: float
+    """Mean luma, 0..1."""
+    contrast: float
+    """Standard deviation of luma, 0..0.5."""
+    sharpness: float
+    """Mean absolute Laplacian of luma over its standard deviation: blur lowers it, noise raises it, light does not."""
+    colour: float
+    """Mean red less mean blue over their sum, -1 (blue) to 1 (red)."""
+
+
 class Detection(msgspec.Struct, frozen=True):
     """What a model saw on one frame (``detections.v1``)."""
 
@@ -97,6 +110,7 @@ class Detection(msgspec.Struct, frozen=True):
     model: ModelRef
     detected: datetime
     objects: tuple[DetectedFace, ...]
+    signals: FrameSignals | None = None
 
 
 class Prediction(msgspec.Struct, frozen=True):

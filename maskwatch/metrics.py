@@ -6,9 +6,14 @@ on `metrics.port`. Camera ids are labels only where their number is bounded by w
 """
 
 import os
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
+    REGISTRY,
     CollectorRegistry,
     Counter,
     Gauge,
@@ -17,6 +22,7 @@ from prometheus_client import (
     multiprocess,
     start_http_server,
 )
+from prometheus_client.metrics_core import Metric
 
 _AGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10)
 _STEPS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.5, 2)
@@ -54,6 +60,18 @@ FRAMES_UNJOINED = Counter("maskwatch_frames_unjoined", "Frames whose detection d
 RECORDS_MALFORMED = Counter("maskwatch_records_malformed", "Records that could not be read and were skipped", ["topic"])
 STORE_FAILURES = Counter("maskwatch_store_failures", "Live records that Valkey did not take")
 
+# Drift: what the monitor made of detections.
+DETECTIONS_WATCHED = Counter(
+    "maskwatch_detections_watched",
+    "Detections that the drift monitor read, by outcome: sampled, counted, seen, refused",
+    ["outcome"],
+)
+CAMERAS_WATCHED = Gauge("maskwatch_cameras_watched", "Cameras under watch for drift", multiprocess_mode="livesum")
+EPISODES = Counter("maskwatch_episodes", "Records of episodes of drift", ["kind", "phase"])
+ALERTS = Counter("maskwatch_alerts", "Alerts raised, by whether the webhook took them: told, not-told", ["outcome"])
+LABELS_REQUESTED = Counter("maskwatch_labels_requested", "Frames that people are asked to label", ["why"])
+LABELS_EXPIRED = Counter("maskwatch_labels_expired", "Chosen frames whose picture was gone before it was fetched")
+
 # API.
 VIEWERS = Gauge("maskwatch_viewers", "Open live sockets", multiprocess_mode="livesum")
 FRAMES_SENT = Counter("maskwatch_frames_sent", "Frames sent to viewers")
@@ -66,6 +84,17 @@ LOOP_LAG_SECONDS = Histogram(
     ["stage"],
     buckets=(0.001, 0.01, 0.05, 0.1, 0.5, 1, 5),
 )
+MEMORY_BYTES = Gauge("maskwatch_memory_bytes", "Resident memory of a process", ["stage"], multiprocess_mode="liveall")
+MODEL_LOADED = Gauge(
+    "maskwatch_model_loaded", "1: the model that a worker has loaded", ["name", "version"], multiprocess_mode="liveall"
+)
+
+
+class Figure(NamedTuple):
+    """Which figure: a sample's name, and its labels but for the process's."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 def exposition() -> bytes:
@@ -75,6 +104,32 @@ def exposition() -> bytes:
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def by_process() -> dict[int, dict[Figure, float]]:
+    """Return the figures of each living process on this machine, by pid; without a supervisor of this one alone."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is None:
+        return {os.getpid(): _figures(REGISTRY.collect())}
+    files: dict[int, list[str]] = defaultdict(list)
+    for path in Path(folder).glob("*.db"):
+        files[int(path.stem.rpartition("_")[2])].append(str(path))
+    # Whoever dies leaves its counters, and the supervisor takes its gauges away.
+    alive = {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_liveall_*.db")}
+    return {
+        pid: _figures(multiprocess.MultiProcessCollector.merge(several))  # type: ignore[no-untyped-call]
+        for pid, several in files.items()
+        if pid in alive
+    }
+
+
+def _figures(metrics: Iterable[Metric]) -> dict[Figure, float]:
+    return {
+        Figure(sample.name, tuple(sorted(pair for pair in sample.labels.items() if pair[0] != "pid"))): sample.value
+        for metric in metrics
+        if metric.name.startswith("maskwatch_")
+        for sample in metric.samples
+    }
 
 
 def serve(port: int) -> WSGIServer | None:

@@ -49,6 +49,20 @@ class Affine(NamedTuple):
         y1, y2 = ((y - self.dy) / (self.scale * height) for y in box[1::2])
         return (_unit(x1), _unit(y1), _unit(x2), _unit(y2))
 
+    def inside(self, pixels: Pixels, size: tuple[int, int]) -> Pixels:
+        """Return the part of a model's input that is the picture, without its padding.
+
+        Parameters
+        ----------
+        pixels
+            The input, shape (height, width, 3).
+        size
+            Width and height of the picture in its own pixels.
+        """
+        width, height = (max(1, round(side * self.scale)) for side in size)
+        left, top = int(self.dx), int(self.dy)
+        return pixels[top : top + height, left : left + width]
+
 
 def _unit(value: float) -> float:
     return min(1.0, max(0.0, value))
@@ -138,6 +152,5 @@ def decode(jpeg: bytes, shape: tuple[int, int], max_pixels: int) -> tuple[Pixels
         shrinks = picture.shape[1] > width
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     pixels = np.full((shape[1], shape[0], 3), PADDING, np.uint8)
-    left, top = int(affine.dx), int(affine.dy)
-    pixels[top : top + height, left : left + width] = picture
+    affine.inside(pixels, size)[:] = picture
     return pixels, size, affine

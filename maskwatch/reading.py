@@ -7,8 +7,8 @@ only once reads what is there. Where to begin and where now is, a span tells.
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +18,8 @@ from maskwatch import kafka
 from maskwatch.errors import BrokerError
 from maskwatch.kafka import Record
 from maskwatch.settings import Settings
+
+POLL_MS = 200
 
 
 class Span(NamedTuple):
@@ -63,7 +65,7 @@ async def span(
 
 
 async def follow(
-    settings: Settings, name: str, partitions: int, caught_up: asyncio.Event | None = None
+    settings: Settings, name: str, partitions: int, caught_up: asyncio.Event | None = None, back_s: float = math.inf
 ) -> AsyncIterator[Record]:
     """Yield every record of a topic from its beginning, then go on with what comes; without a group.
 
@@ -73,6 +75,8 @@ async def follow(
         How many the topic has, see :data:`maskwatch.topics.TOPICS`.
     caught_up
         Set once all that was there at the start has been yielded and taken.
+    back_s
+        How far back to begin, in seconds, instead of at the beginning.
 
     Raises
     ------
@@ -80,20 +84,52 @@ async def follow(
         If the cluster cannot be reached at the start. Later outages are waited for.
     """
     topic = f"{settings.kafka.topic_prefix}{name}"
-    assigned = [TopicPartition(topic, number) for number in range(partitions)]
-    consumer = kafka.lone_consumer(settings, assigned)
+    places = dict.fromkeys((TopicPartition(topic, number) for number in range(partitions)), back_s)
+    async with aclosing(follow_all(settings, places, caught_up)) as records:
+        async for record in records:
+            yield record
+
+
+async def follow_all(
+    settings: Settings,
+    places: Mapping[TopicPartition, float],
+    caught_up: asyncio.Event | None = None,
+    wait_ms: int = kafka.LONE_WAIT_MS,
+) -> AsyncGenerator[Record, None]:
+    """Yield every record of some partitions from some time ago, then go on with what comes; one consumer for all.
+
+    Parameters
+    ----------
+    places
+        How far back each begins, in seconds; infinity for its beginning.
+    caught_up
+        Set once all that was there at the start has been yielded and taken.
+    wait_ms
+        How late a record may be, in milliseconds: looking more often costs more.
+
+    Raises
+    ------
+    BrokerError
+        If the cluster cannot be reached at the start. Later outages are waited for.
+    """
+    consumer = kafka.lone_consumer(settings, list(places), wait_ms)
+    what = ", ".join(sorted({place.topic for place in places}))
     async with kafka.running(consumer, settings):
-        async with _bounded(settings, topic):
-            await consumer.seek_to_beginning(*assigned)
-            ends = await consumer.end_offsets(assigned)
+        async with _bounded(settings, what):
+            ends: dict[TopicPartition, int] = {}
+            for back_s in set(places.values()):
+                there = await span(consumer, settings, [place for place in places if places[place] == back_s], back_s)
+                ends |= there.ends
+                for place, start in there.starts.items():
+                    consumer.seek(place, start)
         while True:
-            batches = await consumer.getmany(timeout_ms=200)
+            batches = await consumer.getmany(timeout_ms=POLL_MS)
             for records in batches.values():
                 for record in records:
                     yield record
             if caught_up is not None and not caught_up.is_set():
-                async with _bounded(settings, topic):
-                    positions = [await consumer.position(partition) >= ends[partition] for partition in assigned]
+                async with _bounded(settings, what):
+                    positions = [await consumer.position(place) >= ends[place] for place in places]
                 if all(positions):
                     caught_up.set()
 

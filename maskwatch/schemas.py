@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from maskwatch import __version__, messages
+from maskwatch import __version__, drift_messages, messages
 from maskwatch.messages import JPEG
 from maskwatch.settings import PROJECT
 from maskwatch.topics import TOPICS, Name, Topic
@@ -19,10 +19,14 @@ from maskwatch.topics import TOPICS, Name, Topic
 ASYNCAPI = "asyncapi.json"
 FOLDER = PROJECT / "data" / "schemas"
 MESSAGES: dict[str, type[msgspec.Struct]] = {
+    "alert.v1": drift_messages.Alert,
     "camera.v1": messages.Camera,
     "camera-status.v1": messages.CameraStatus,
+    "camera-window.v1": drift_messages.CameraWindow,
     "dead-letter.v1": messages.DeadLetter,
     "detection.v1": messages.Detection,
+    "episode.v1": drift_messages.Episode,
+    "label-request.v1": drift_messages.LabelRequest,
     "prediction.v1": messages.Prediction,
     "scene-knobs.v1": messages.SceneKnobs,
 }
@@ -34,6 +38,9 @@ _TOPICS: dict[Name, str] = {
     Name.PREDICTIONS: "prediction.v1",
     Name.SCENE: "scene-knobs.v1",
     Name.CAMERA_STATUS: "camera-status.v1",
+    Name.SIGNALS: "camera-window.v1",
+    Name.DRIFT: "episode.v1",
+    Name.ALERTS: "alert.v1",
 }
 """The message that a topic's records are."""
 
@@ -41,8 +48,12 @@ _PICTURES: dict[Name, tuple[str, ...]] = {
     Name.FRAMES_LIVE: ("ce_camera", "ce_session", "ce_sequence", "ce_width", "ce_height"),
     Name.FRAMES_RECORDING: ("ce_camera", "ce_session", "ce_sequence", "ce_width", "ce_height"),
     Name.FRAMES_UPLOAD: ("ce_width", "ce_height", "ce_bodyhash"),
+    Name.LABEL_REQUESTS: ("ce_camera", "ce_session", "ce_sequence", "ce_width", "ce_height", "ce_request"),
 }
 """Headers beside CloudEvents' own, on topics whose records are JPEGs."""
+
+_ANY_JSON: dict[Name, tuple[str, ...]] = {Name.DRIFT_STATE: (), Name.DETECTIONS_DLQ: ("refused",)}
+"""JSON that is nobody else's business, and their headers: the monitor's own state, and what could not be read."""
 
 _EVENT = ("ce_specversion", "ce_type", "ce_source", "ce_id", "ce_time", "content-type")
 
@@ -97,7 +108,7 @@ def _channel(topic: Topic, prefix: str, payloads: Mapping[str, object]) -> dict[
         "bindings": {
             "kafka": {
                 "partitions": topic.partitions,
-                "topicConfiguration": {"cleanup.policy": ["compact" if topic.compacted else "delete"]},
+                "topicConfiguration": {"cleanup.policy": topic.policy()},
             }
         },
     }
@@ -112,6 +123,14 @@ def _message(topic: Topic, payloads: Mapping[str, object]) -> dict[str, Any]:
             "contentType": "application/json",
             "headers": _headers(_EVENT),
             "payload": payloads[name],
+            "bindings": {"kafka": key},
+        }
+    if topic.name in _ANY_JSON:
+        return {
+            "name": topic.name.value,
+            "contentType": "application/json",
+            "headers": _headers(_ANY_JSON[topic.name]),
+            "payload": {"description": topic.about},
             "bindings": {"kafka": key},
         }
     refused = topic.name not in _PICTURES

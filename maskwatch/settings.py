@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     IPvAnyNetwork,
     SecretStr,
@@ -23,7 +22,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from maskwatch.drift_settings import AlertSettings, DriftSettings, SamplingSettings
 from maskwatch.errors import SettingsError, did_you_mean
+from maskwatch.settings_group import Group
 
 PREFIX = "MASKWATCH_"
 FILE_VARIABLE = "MASKWATCH_SETTINGS"
@@ -41,11 +42,7 @@ def user_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "maskwatch"
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class KafkaSettings(_Group):
+class KafkaSettings(Group):
     """Which Kafka, and how to speak to it."""
 
     bootstrap_servers: str = Field("", description="host:port,… of your own cluster; empty starts the embedded broker")
@@ -80,7 +77,7 @@ class KafkaSettings(_Group):
         return self
 
 
-class ValkeySettings(_Group):
+class ValkeySettings(Group):
     """Which Valkey or Redis holds the live picture."""
 
     url: SecretStr = Field(SecretStr(""), description="redis://… of your own; empty starts the embedded Valkey")
@@ -88,7 +85,7 @@ class ValkeySettings(_Group):
     timeout_s: float = Field(2, gt=0, description="longest wait for one answer, in seconds")
 
 
-class ApiSettings(_Group):
+class ApiSettings(Group):
     """The front door."""
 
     host: str = Field("127.0.0.1", description="address to listen on; beyond loopback a token is needed")
@@ -119,7 +116,7 @@ class ApiSettings(_Group):
         return self
 
 
-class CaptureSettings(_Group):
+class CaptureSettings(Group):
     """Cameras."""
 
     file: Path | None = Field(None, description="cameras.toml to read into cameras.v1 at the start")
@@ -131,7 +128,7 @@ class CaptureSettings(_Group):
     )
 
 
-class DetectorSettings(_Group):
+class DetectorSettings(Group):
     """The detector workers."""
 
     model: Path = Field(
@@ -175,7 +172,7 @@ class DetectorSettings(_Group):
         return known if len(model.parts) == 1 and known.is_dir() else model
 
 
-class LiveSettings(_Group):
+class LiveSettings(Group):
     """The stage that keeps the latest picture of each camera."""
 
     join_window_s: float = Field(3, gt=0, description="how long a frame waits for its detection")
@@ -186,7 +183,7 @@ class LiveSettings(_Group):
     )
 
 
-class ArchiveSettings(_Group):
+class ArchiveSettings(Group):
     """Answers to uploads, kept for longer than a topic keeps them."""
 
     url: str = Field("", description="file:///… or s3://…, whatever fsspec reaches; empty: archive/ beside the data")
@@ -195,7 +192,7 @@ class ArchiveSettings(_Group):
     flush_records: int = Field(5000, ge=1, description="answers of one file at most")
 
 
-class MqttSettings(_Group):
+class MqttSettings(Group):
     """The mirror over MQTT, for those who have no Kafka client."""
 
     url: SecretStr = Field(
@@ -204,7 +201,7 @@ class MqttSettings(_Group):
     topic: str = Field("maskwatch", pattern=r"^[^#+]+$", description="what every MQTT topic begins with")
 
 
-class MetricsSettings(_Group):
+class MetricsSettings(Group):
     """Prometheus."""
 
     port: int = Field(
@@ -212,7 +209,7 @@ class MetricsSettings(_Group):
     )
 
 
-class MlflowSettings(_Group):
+class MlflowSettings(Group):
     """MLflow: what was trained, and which models are registered."""
 
     tracking_uri: SecretStr = Field(
@@ -226,7 +223,7 @@ class MlflowSettings(_Group):
     port: int = Field(5000, ge=1, le=65535, description="port of MLflow's pages, loopback only")
 
 
-class LogSettings(_Group):
+class LogSettings(Group):
     """Logs."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is written")
@@ -248,6 +245,9 @@ class Settings(BaseSettings):
     detector: DetectorSettings = DetectorSettings()
     live: LiveSettings = LiveSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    drift: DriftSettings = DriftSettings()
+    alerts: AlertSettings = AlertSettings()
+    sampling: SamplingSettings = SamplingSettings()
     mqtt: MqttSettings = MqttSettings()
     mlflow: MlflowSettings = MlflowSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -42,6 +42,12 @@ class Name(StrEnum):
     PREDICTIONS = "predictions.v1"
     SCENE = "scene.v1"
     CAMERA_STATUS = "camera-status.v1"
+    SIGNALS = "signals.v1"
+    DRIFT = "drift.v1"
+    DRIFT_STATE = "drift-state.v1"
+    ALERTS = "alerts.v1"
+    LABEL_REQUESTS = "label-requests.v1"
+    DETECTIONS_DLQ = "detections.v1.dlq"
     FRAMES_LIVE_DLQ = "frames.live.v1.dlq"
     FRAMES_UPLOAD_DLQ = "frames.upload.v1.dlq"
 
@@ -54,6 +60,7 @@ class Topic(msgspec.Struct, frozen=True):
     partitions: int
     about: str
     retention_ms: int = -1
+    """-1 keeps records for ever: only for what is compacted."""
     disk_share: float = 0.0
     """Share of the disk that topics may fill; 0 sets no byte cap."""
     compacted: bool = False
@@ -63,10 +70,16 @@ class Topic(msgspec.Struct, frozen=True):
 
     def kept(self) -> str:
         """Say in words for how long records are kept."""
-        if self.compacted:
-            return "newest per key"
+        newest = "newest per key"
+        if self.retention_ms < 0:
+            return newest
         unit, name = next((unit, name) for unit, name in ((DAY, "d"), (MINUTE, "min")) if self.retention_ms >= unit)
-        return f"{self.retention_ms // unit} {name}{', byte cap' if self.disk_share else ''}"
+        time = f"{self.retention_ms // unit} {name}{', byte cap' if self.disk_share else ''}"
+        return f"{newest}, {time}" if self.compacted else time
+
+    def policy(self) -> list[str]:
+        """Return how the broker cleans up."""
+        return [*(["compact"] if self.compacted else []), *(["delete"] if self.retention_ms >= 0 else [])]
 
     def config(self, disk_bytes: int) -> dict[str, str]:
         """Return the topic's configuration in Kafka's words.
@@ -76,8 +89,8 @@ class Topic(msgspec.Struct, frozen=True):
         disk_bytes
             What all topics together may fill, in bytes.
         """
-        config = {"cleanup.policy": "compact" if self.compacted else "delete"}
-        if not self.compacted:
+        config = {"cleanup.policy": ",".join(self.policy())}
+        if self.retention_ms >= 0:
             config["retention.ms"] = str(self.retention_ms)
         if self.disk_share:
             cap = math.floor(disk_bytes * self.disk_share / self.partitions)
@@ -114,6 +127,21 @@ TOPICS = (
     Topic(Name.PREDICTIONS, "upload", 8, "the answer to each upload", retention_ms=7 * DAY, disk_share=0.02),
     Topic(Name.SCENE, "camera", 1, "the demo scene's knobs", compacted=True),
     Topic(Name.CAMERA_STATUS, "camera", 8, "online, offline, since when, why", compacted=True),
+    Topic(
+        Name.SIGNALS, "camera", 32, "each camera's signals, a record a minute",
+        retention_ms=7 * DAY, disk_share=0.02,
+    ),
+    Topic(Name.DRIFT, "camera", 32, "episodes of drift: start, update, end", retention_ms=30 * DAY),
+    Topic(Name.DRIFT_STATE, "camera, or camera/hour", 32, "what the drift monitor knows", compacted=True),
+    Topic(Name.ALERTS, "camera", 32, "whom it concerns: one alert an episode", retention_ms=30 * DAY),
+    Topic(
+        Name.LABEL_REQUESTS, "frame", 8, "frames that people should label, as JPEG",
+        retention_ms=30 * DAY, compacted=True,
+    ),
+    Topic(
+        Name.DETECTIONS_DLQ, "camera", 32, "detections that could not be read, and why",
+        retention_ms=14 * DAY, disk_share=0.01,
+    ),
     Topic(
         Name.FRAMES_LIVE_DLQ, "camera", 32, "refused live frames: why, not what",
         retention_ms=14 * DAY, disk_share=0.01,

@@ -7,11 +7,13 @@ thread of it is waited for. When the stage is ready, whoever started it is told 
 """
 
 import asyncio
+import itertools
 import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
 
+import psutil
 import structlog
 import uvloop
 
@@ -21,6 +23,8 @@ from maskwatch.settings import Settings
 from maskwatch.signals import leave_threads_behind, until_signal
 
 LAG_INTERVAL_S = 0.5
+MEMORY_EVERY = 10
+"""Memory is looked at once in so many turns."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +61,7 @@ def run(name: str, stage: Stage, settings: Settings) -> None:
 
 
 async def _supervise(name: str, stage: Stage, settings: Settings) -> None:
-    lag = asyncio.create_task(_measure_lag(name))
+    lag = asyncio.create_task(_measure(name))
     try:
         await until_signal(name, stage, settings, stopping=lambda: log.info("stopping"))
     except MaskwatchError:
@@ -70,9 +74,11 @@ async def _supervise(name: str, stage: Stage, settings: Settings) -> None:
         await asyncio.gather(lag, return_exceptions=True)
 
 
-async def _measure_lag(name: str) -> None:
-    metric = metrics.LOOP_LAG_SECONDS.labels(name)
-    while True:
+async def _measure(name: str) -> None:
+    metric, memory, process = metrics.LOOP_LAG_SECONDS.labels(name), metrics.MEMORY_BYTES.labels(name), psutil.Process()
+    for turn in itertools.count():
+        if turn % MEMORY_EVERY == 0:
+            memory.set(process.memory_info().rss)
         due = time.monotonic() + LAG_INTERVAL_S
         await asyncio.sleep(LAG_INTERVAL_S)
         metric.observe(max(0.0, time.monotonic() - due))

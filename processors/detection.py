@@ -8,7 +8,7 @@ import asyncio
 
 import structlog
 
-from maskwatch import kafka
+from maskwatch import kafka, metrics
 from maskwatch.errors import MaskwatchError
 from maskwatch.inference import Calibration, Detector
 from maskwatch.settings import Settings
@@ -52,6 +52,7 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
             log.info(
                 "detector ready", model=detector.card.name, version=detector.card.version, precision=speed.precision
             )
+            metrics.MODEL_LOADED.labels(detector.card.name, detector.card.version).set(1)
             notify_ready(speed.sentence())
             lanes.create_task(live_lane.run(stop))
             lanes.create_task(UploadLane(uploads, durable, detector, settings, live_lane).run(stop))

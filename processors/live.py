@@ -200,6 +200,7 @@ class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             model=self._detector.ref,
             detected=datetime.now(UTC),
             objects=one.outcome.faces,
+            signals=one.outcome.signals,
         )
         value, headers = encode(
             detection,

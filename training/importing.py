@@ -12,8 +12,8 @@ from typing import Literal
 import click
 import numpy as np
 
+from maskwatch.boxes import iou
 from maskwatch.errors import PictureError
-from maskwatch.inference import iou
 from maskwatch.messages import MarkedFace
 from maskwatch.quantities import say_count
 from training import import_report

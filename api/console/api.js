@@ -3,6 +3,7 @@
 const TIMEOUT = 5000;
 const STILL_TIMEOUT = 30_000;
 export const UNAUTHORIZED = 401;
+const SIGNED_IN = "signed-in";
 
 export class ApiError extends Error {
   /**
@@ -55,6 +56,7 @@ export async function signIn(token) {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ token }),
   });
+  window.dispatchEvent(new Event(SIGNED_IN));
 }
 
 /**
@@ -81,6 +83,25 @@ export async function still(source) {
     const request = requestOf("POST", { source });
     response = await fetch("/cameras/test", { ...request, signal: AbortSignal.timeout(STILL_TIMEOUT) });
     if (response.ok) return await response.blob();
+  } catch {
+    throw new ApiError("The server did not answer.", 0);
+  }
+  const problem = parse(await response.text());
+  throw new ApiError(problem?.detail ?? `The server answered with ${response.status}.`, response.status, problem?.type);
+}
+
+/**
+ * GET a picture.
+ *
+ * @param {string} path
+ * @returns {Promise<{blob: Blob, captured: string | null}>} and when it was captured, as far as the server knows
+ * @throws {ApiError}
+ */
+export async function picture(path) {
+  let response;
+  try {
+    response = await fetch(path, { signal: AbortSignal.timeout(STILL_TIMEOUT) });
+    if (response.ok) return { blob: await response.blob(), captured: response.headers.get("captured") };
   } catch {
     throw new ApiError("The server did not answer.", 0);
   }
@@ -142,9 +163,12 @@ export class Feed extends EventTarget {
   error = null;
   /** @type {number | null} when the next try after a failure is due, in milliseconds since 1970 */
   retryAt = null;
+  /** When the last answer came, in milliseconds since 1970. */
+  heardAt = 0;
   #failures = 0;
   #busy = false;
   #timer = 0;
+  #stopped = new AbortController();
 
   /** @param {string} path @param {{every: number, accept?: number[]}} options */
   constructor(path, { every, accept = [] }) {
@@ -152,10 +176,22 @@ export class Feed extends EventTarget {
     this.path = path;
     this.every = every;
     this.accept = accept;
-    document.addEventListener("visibilitychange", () => {
-      if (document.hidden) clearTimeout(this.#timer);
-      else this.refresh();
-    });
+    const { signal } = this.#stopped;
+    document.addEventListener(
+      "visibilitychange",
+      () => {
+        if (document.hidden) clearTimeout(this.#timer);
+        else this.refresh();
+      },
+      { signal },
+    );
+    window.addEventListener(SIGNED_IN, () => this.refresh(), { signal });
+  }
+
+  /** Ask no more: the page that wanted to know is gone. */
+  stop() {
+    this.#stopped.abort();
+    clearTimeout(this.#timer);
   }
 
   /** "connecting" before the first answer, "lost" while there is none, "live" otherwise. */
@@ -165,13 +201,14 @@ export class Feed extends EventTarget {
   }
 
   async refresh() {
-    if (this.#busy) return;
+    if (this.#busy || this.#stopped.signal.aborted) return;
     this.#busy = true;
     clearTimeout(this.#timer);
     try {
       this.data = await getJson(this.path, this.accept);
       this.error = null;
       this.retryAt = null;
+      this.heardAt = Date.now();
       this.#failures = 0;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -181,6 +218,7 @@ export class Feed extends EventTarget {
     } finally {
       this.#busy = false;
     }
+    if (this.#stopped.signal.aborted) return;
     const wait = this.retryAt === null ? this.every : this.retryAt - Date.now();
     if (!document.hidden && this.error?.status !== UNAUTHORIZED)
       this.#timer = window.setTimeout(() => this.refresh(), wait);

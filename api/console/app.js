@@ -2,17 +2,20 @@
 
 import { Feed, getJson, signIn } from "./api.js";
 import { Keys } from "./keys.js";
+import { drift } from "./pages/drift/page.js";
 import { live } from "./pages/live/page.js";
 import { lost } from "./pages/lost.js";
+import { system } from "./pages/system/page.js";
 import { Router } from "./router.js";
 import { Shell } from "./shell.js";
 
-const PAGES = [live];
+const PAGES = [live, drift, system];
 
 const keys = new Keys();
 const cameras = new Feed("/cameras", { every: 5000 });
 const ready = new Feed("/ready", { every: 15_000, accept: [503] });
-const shell = new Shell(PAGES, keys, cameras);
+const alerts = new Feed("/alerts?only_open=true", { every: 10_000 });
+const shell = new Shell(PAGES, keys, cameras, alerts);
 const router = new Router(PAGES, lost, /** @type {HTMLElement} */ (document.querySelector("main")), (page) =>
   shell.markPage(page),
 );
@@ -49,7 +52,8 @@ async function enterByCode() {
 }
 
 await enterByCode();
-router.start({ shell, keys, router, cameras });
+router.start({ shell, keys, router, cameras, alerts });
 cameras.addEventListener("change", askAbout);
 cameras.refresh();
 ready.refresh();
+alerts.refresh();

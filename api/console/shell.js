@@ -19,9 +19,12 @@ export class Shell {
    * @param {import("./router.js").Page[]} pages
    * @param {import("./keys.js").Keys} keys
    * @param {import("./api.js").Feed} feed whose answers tell whether the server is there
+   * @param {import("./api.js").Feed} alerts that somebody should look at
    */
-  constructor(pages, keys, feed) {
+  constructor(pages, keys, feed, alerts) {
     this.feed = feed;
+    find(".alerts").prepend(icon("alert"));
+    alerts.addEventListener("change", () => this.#showAlerts(alerts.data?.alerts ?? []));
     find(".source .rail-icon").append(icon("source"));
     find(".rail-pages").append(...pages.map((page) => this.#link(page)));
     find(".header-tools").append(this.#themeButton(), this.#helpButton(keys));
@@ -114,6 +117,17 @@ export class Shell {
     if (model === null) return;
     setText(element, `${model.name} ${model.version}`);
     element.title = `The model in service: ${model.name} ${model.version}, SHA-256 ${model.sha256}`;
+  }
+
+  /** @param {{id: string, text: string}[]} open */
+  #showAlerts(open) {
+    const link = /** @type {HTMLAnchorElement} */ (find(".alerts"));
+    link.hidden = open.length === 0;
+    if (open.length === 0) return;
+    link.href = open.length === 1 ? `/drift/${encodeURIComponent(open[0].id)}` : "/drift";
+    link.title = open.map(({ text }) => text).join("\n");
+    setText(find(".alerts-count"), String(open.length));
+    setText(find(".alerts-word"), open.length === 1 ? "open alert" : "open alerts");
   }
 
   /** @param {{version: string, source: string}} about an empty source leaves the project's own */

@@ -1,5 +1,7 @@
 // Times for people: how long ago, with the exact time on hover. Now is always an argument.
 
+import { h } from "./element.js";
+
 const STEPS = /** @type {[number, string][]} */ ([
   [86_400_000, "d"],
   [3_600_000, "h"],
@@ -43,4 +45,9 @@ export function clock(then, today = new Date()) {
       date.toDateString() === today.toDateString() ? time : { ...time, day: "numeric", month: "short" }
     ),
   );
+}
+
+/** A time element: what is said, with the exact time on hover. @param {string} time RFC 3339 @param {string} text */
+export function timeElement(time, text) {
+  return h("time", { datetime: time, title: exact(Date.parse(time)) }, text);
 }

@@ -5,10 +5,11 @@ import asyncio
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.dependencies import Asking, ReadinessCheck, Shared
+from api.dependencies import Asking, Shared
 from api.problems import MEDIA_TYPE, NOT_READY, UNAUTHORIZED, ProblemError, body, documented
 from api.routers.source import address
 from api.schemas import Check, Health, Readiness
+from api.system import ReadinessCheck
 from maskwatch import __version__
 from maskwatch.errors import MaskwatchError
 from maskwatch.metrics import exposition

@@ -63,6 +63,9 @@ _DOCS = """\
 @router.get("/")
 @router.get("/live")
 @router.get("/live/{camera}")
+@router.get("/drift")
+@router.get("/drift/{episode}")
+@router.get("/system")
 async def console() -> FileResponse:
     """Return the console's one page; its script reads the address."""
     return FileResponse(CONSOLE / "index.html")

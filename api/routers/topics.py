@@ -87,7 +87,7 @@ def _fields(message: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[
         yield header, "header", ""
     reference = message["payload"].get("$ref")
     if reference is None:
-        yield "value", message["payload"]["format"], message["payload"]["description"]
+        yield "value", message["payload"].get("format", "json"), message["payload"]["description"]
         return
     schema = schemas[reference.rpartition("/")[2]]
     for name, field in schema["properties"].items():

@@ -8,15 +8,13 @@ the supervisor keeps everything up until a signal ends it.
 import asyncio
 import contextlib
 import json
-import platform
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +24,7 @@ from maskwatch import __version__
 from maskwatch.addresses import without_user
 from maskwatch.embedded import jars, valkey
 from maskwatch.embedded.broker import Broker
+from maskwatch.embedded.children import STORE_RANK, stages, watchers
 from maskwatch.embedded.ground import check_ports, only_instance
 from maskwatch.embedded.lan import Door, invitation, prepare
 from maskwatch.embedded.screen import Screen, megabytes
@@ -33,16 +32,12 @@ from maskwatch.embedded.supervisor import Child, Supervisor, end_leftovers, teth
 from maskwatch.errors import SettingsError, StackError
 from maskwatch.settings import Settings
 
-STORE_RANK, STAGE_RANK, CAMERA_RANK = 1, 2, 3
 PICTURE_TIMEOUT_S = 30
 PICTURE_POLL_S = 0.1
 ARCHIVE_DELAY_S = 20
 SECOND_SIGNAL_S = 0.5
 
 _T = TypeVar("_T")
-
-# One big block is taken from the system and given back, so that a worker's memory does not creep up.
-_DETECTOR_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_MMAP_THRESHOLD_": str(2**29)}
 
 
 def up(
@@ -170,7 +165,7 @@ class _Stack:
         self._stopped = threading.Event()
         self._once_s = 0.0
         self._cameras = True
-        self._archiving: asyncio.Task[None] | None = None
+        self._later: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start everything, and tell how it went.
@@ -194,20 +189,28 @@ class _Stack:
         # 2. The topics, before anybody subscribes.
         await self._prepare_topics()
         # 3. The stages, all at once: each waits for nothing but the stores.
-        up = await _all_of([self._start_stage(child) for child in self._stages()])
+        up = await _all_of(
+            [self._start_stage(child) for child in stages(self._settings, self._camera, self._metrics_dir)]
+        )
         # 4. What it is all for.
         seen = all(up) and (not self._cameras or await self._await_picture())
         self._say_ready(time.monotonic() - began, seen=seen)
+        # 5. What nobody waits for.
+        self._later.append(asyncio.create_task(self._start_watchers()))
         if broker and not broker.archive.is_file():
-            self._archiving = asyncio.create_task(archive_classes(broker, ARCHIVE_DELAY_S))
+            self._later.append(asyncio.create_task(archive_classes(broker, ARCHIVE_DELAY_S)))
 
     async def stop(self) -> None:
         """End everything."""
         self._stopped.set()
-        if self._archiving is not None:
-            self._archiving.cancel()
-            await asyncio.gather(self._archiving, return_exceptions=True)
+        for task in self._later:
+            task.cancel()
+        await asyncio.gather(*self._later, return_exceptions=True)
         await self._supervisor.stop()
+
+    async def _start_watchers(self) -> None:
+        for child in watchers(self._settings, self._metrics_dir):
+            await self._start_stage(child)
 
     def hurry(self) -> None:
         """Kill what has not ended yet."""
@@ -284,23 +287,6 @@ class _Stack:
         store = "your Valkey" if self._settings.valkey.url.get_secret_value() else f"Valkey {valkey.version()}"
         where = f" on {kafka.bootstrap_servers}" if kafka.bootstrap_servers else ""
         self.screen.done(f"{store} · {len(topics.TOPICS)} topics{where}")
-
-    def _stages(self) -> Iterator[Child]:
-        env = {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics_dir), "MASKWATCH_LOGS__FORMAT": "json"}
-        # Static members: what is killed comes back to its partitions at once, not when its old session ends.
-        for stage in ("DETECTOR", "LIVE"):
-            env[f"MASKWATCH_{stage}__INSTANCE"] = f"{platform.node()}-{self._settings.api.port}"
-        this = (sys.executable, "-m", "maskwatch")
-        # The slowest to be ready comes first.
-        yield Child(name="detector", command=(*this, "detector"), rank=STAGE_RANK, env=env | _DETECTOR_MALLOC)
-        yield Child(
-            name="camera", command=(*this, "camera", *self._camera), rank=CAMERA_RANK, env=env, stop_timeout_s=3
-        )
-        yield Child(name="api", command=(*this, "api"), rank=STAGE_RANK, env=env)
-        yield Child(name="live", command=(*this, "live"), rank=STAGE_RANK, env=env)
-        yield Child(name="archive", command=(*this, "archive"), rank=STAGE_RANK, env=env)
-        if self._settings.mqtt.url.get_secret_value():
-            yield Child(name="mqtt", command=(*this, "mqtt"), rank=STAGE_RANK, env=env)
 
     async def _start_stage(self, child: Child) -> bool:
         began = time.monotonic()

@@ -14,10 +14,12 @@ from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
 from api.dependencies import OPERATOR, Services, ValkeyPictures, known_origin, principal, readiness
+from api.drift_feed import DriftFeed
 from api.ledger import Ledger
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, Kind, ProblemError
 from api.roster import Roster, RosterFeed
 from api.stream import DetectionStream
+from api.system import SystemMonitor
 from api.upload_index import ValkeyIndex
 from api.uploads import Uploads
 from api.viewers import Hub
@@ -35,9 +37,10 @@ def services(home: Path, token: str = "", origins: Sequence[str] = ()) -> Servic
     index = ValkeyIndex(settings)
     ledger = Ledger(settings, index)
     broker = Broker(settings)
+    cameras = RosterFeed(settings)
     return Services(
         settings,
-        RosterFeed(settings),
+        cameras,
         hub,
         {},
         broker,
@@ -47,6 +50,8 @@ def services(home: Path, token: str = "", origins: Sequence[str] = ()) -> Servic
         Broadcasts(settings, broker, Roster()),
         asyncio.Lock(),
         asyncio.Lock(),
+        DriftFeed(settings),
+        SystemMonitor(settings, cameras, DictPictures(), {}),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from maskwatch.inference import iou
+from maskwatch.boxes import iou
 from maskwatch.messages import Box, DetectedFace, FrameInfo, MarkedFace, read_frame_headers
 from maskwatch.settings import PROJECT, Settings
 from maskwatch.topics import Name

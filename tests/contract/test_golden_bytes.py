@@ -9,6 +9,18 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from maskwatch.drift_messages import (
+    Alert,
+    CameraWindow,
+    Episode,
+    LabelRequest,
+    Shift,
+    SignalWindow,
+    Spread,
+    label_request_headers,
+    read_label_request_headers,
+)
+from maskwatch.errors import MessageError
 from maskwatch.messages import (
     Camera,
     CameraStatus,
@@ -17,6 +29,7 @@ from maskwatch.messages import (
     Detection,
     FrameInfo,
     FrameRef,
+    FrameSignals,
     LiveFrame,
     MarkedFace,
     ModelRef,
@@ -38,11 +51,19 @@ FRAME_JSON = (
 MODEL_JSON = b'{"name":"yolov8n-facemask","version":"1","sha256":"' + b"ab" * 32 + b'"}'
 FACE_JSON = b'{"label":"with_mask","score":0.91,"box":[0.1,0.2,0.3,0.4]}'
 
+NOON_JSON = b'"2026-11-01T12:00:00.250000Z"'
+SIGNALS = FrameSignals(0.41, 0.2, 0.3, 0.01)
+SPREAD = Spread(60, 0.3, 0.1, 0.3, 0.5)
+SPREAD_JSON = b'{"samples":60,"mean":0.3,"low":0.1,"middle":0.3,"high":0.5}'
+SHIFT = Shift("brightness", "input", NOON, 0.9, 1e-07, SPREAD, SPREAD, (0.0, 0.5, 1.0), (0.25, 0.75), (1.0, 0.0))
+EPISODE = Episode("door-2:s1:7", "door-2", "input", "start", NOON, NOON, NOON, MODEL, (SHIFT,), "Darker.", after=FRAME)
+REQUEST = LabelRequest(FRAME, MODEL, (FACE,), "near-threshold", "score 0.48", NOON)
+
 GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
     (
-        Detection(FRAME, MODEL, NOON, (FACE,)),
+        Detection(FRAME, MODEL, NOON, (FACE,), SIGNALS),
         b'{"frame":' + FRAME_JSON + b',"model":' + MODEL_JSON + b',"detected":"2026-11-01T12:00:00.250000Z","objects":['
-        + FACE_JSON + b"]}",
+        + FACE_JSON + b'],"signals":{"brightness":0.41,"contrast":0.2,"sharpness":0.3,"colour":0.01}}',
     ),
     (
         Prediction("u1", "done", NOON, 640, 480, MODEL, (FACE,)),
@@ -59,6 +80,27 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
     (
         CameraStatus("door-2", "offline", NOON, "no frame for 10 s"),
         b'{"camera":"door-2","state":"offline","since":"2026-11-01T12:00:00.250000Z","reason":"no frame for 10 s"}',
+    ),
+    (
+        CameraWindow(
+            "door-2", NOON, NOON, "watching", 1.0, 600, 30, {"score": SignalWindow(SPREAD, SPREAD, 0.1, 0.4)}, None
+        ),
+        b'{"camera":"door-2","start":' + NOON_JSON + b',"end":' + NOON_JSON + b',"state":"watching","learned":1.0,'
+        b'"frames":600,"samples":30,"signals":{"score":{"now":' + SPREAD_JSON + b',"reference":' + SPREAD_JSON
+        + b',"effect":0.1,"threshold":0.4,"shifted":false}},"episode":null}',
+    ),
+    (
+        EPISODE,
+        b'{"id":"door-2:s1:7","camera":"door-2","kind":"input","phase":"start","since":' + NOON_JSON + b',"started":'
+        + NOON_JSON + b',"updated":' + NOON_JSON + b',"model":' + MODEL_JSON + b',"shifts":[{"signal":"brightness",'
+        b'"kind":"input","since":' + NOON_JSON + b',"effect":0.9,"p":1e-7,"before":' + SPREAD_JSON + b',"after":'
+        + SPREAD_JSON + b',"edges":[0.0,0.5,1.0],"before_bars":[0.25,0.75],"after_bars":[1.0,0.0],"shifted":true}],'
+        b'"text":"Darker.","ended":null,"reason":"","before":null,"after":' + FRAME_JSON + b',"alert":true}',
+    ),
+    (
+        Alert("door-2:s1:7", "door-2", "input", NOON, "Darker.", NOON, "operator"),
+        b'{"id":"door-2:s1:7","camera":"door-2","kind":"input","raised":' + NOON_JSON + b',"text":"Darker.",'
+        b'"acknowledged":' + NOON_JSON + b',"by":"operator"}',
     ),
     (SceneKnobs(light=0.3), b'{"light":0.3,"blur":0.0,"noise":0.0,"colour":0.0,"masks":"mixed","crowd":5}'),
     (
@@ -93,6 +135,16 @@ HEADERS = [
 
 EARLIER: list[tuple[msgspec.Struct, bytes]] = [
     (
+        Detection(FRAME, MODEL, NOON, (FACE,)),
+        b'{"frame":'
+        + FRAME_JSON
+        + b',"model":'
+        + MODEL_JSON
+        + b',"detected":"2026-11-01T12:00:00.250000Z","objects":['
+        + FACE_JSON
+        + b"]}",
+    ),
+    (
         Camera("door-2", "webcam:0", "Back door"),
         (
             b'{"id":"door-2","source":"webcam:0","name":"Back door","rate":10.0,"longest_side":1280,"quality":80,'
@@ -118,6 +170,28 @@ def test_frames_headers_are_written_and_read_as_ever() -> None:
     info = FrameInfo("door-2", "s1", 7, NOON, 1280, 720, (MarkedFace("with_mask", (0.1, 0.2, 0.3, 0.4)),))
     assert frame_headers(info) == HEADERS
     assert read_frame_headers(HEADERS) == info
+
+
+def test_label_requests_headers_are_written_and_read_as_ever() -> None:
+    headers = label_request_headers(REQUEST)
+    assert headers == [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", b"maskwatch.label-request.v1"),
+        ("ce_source", b"/drift"),
+        ("ce_id", b"door-2:s1:7"),
+        ("ce_time", b"2026-11-01T12:00:00.250000Z"),
+        *HEADERS[5:11],
+        (
+            "ce_request",
+            b'{"frame":' + FRAME_JSON + b',"model":' + MODEL_JSON + b',"objects":[' + FACE_JSON
+            + b'],"why":"near-threshold","text":"score 0.48","requested":' + NOON_JSON + b',"episode":null}',
+        ),
+    ]  # fmt: skip
+    assert read_label_request_headers(headers) == REQUEST
+    with pytest.raises(MessageError, match="header ce_request is missing"):
+        read_label_request_headers(headers[:-1])
+    with pytest.raises(MessageError, match="is no label request"):
+        read_label_request_headers([("ce_request", b"{")])
 
 
 @pytest.mark.parametrize(("message", "golden"), GOLDEN[:-3], ids=[type(message).__name__ for message, _ in GOLDEN[:-3]])

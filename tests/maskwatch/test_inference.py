@@ -13,6 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from maskwatch import kafka
+from maskwatch.boxes import iou
 from maskwatch.errors import ModelError, StuckError
 from maskwatch.inference import (
     Calibration,
@@ -20,7 +21,6 @@ from maskwatch.inference import (
     Detector,
     Refused,
     choose_precision,
-    iou,
     read_rows,
     same_faces,
 )

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from maskwatch import kafka as clients
-from maskwatch.inference import iou
+from maskwatch.boxes import iou
 from maskwatch.kafka import Record
 from maskwatch.messages import LARGEST_JPEG, DeadLetter, Detection, FrameInfo, Prediction, decode, frame_headers
 from maskwatch.model import read_card

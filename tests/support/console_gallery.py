@@ -13,10 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
+import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.chromium import launch
+from tests.support.console_drift import DriftStandIn, evening
 from tests.support.console_server import LABELS, ConsoleServer, Picture, Script, draw_pictures
+from tests.support.console_system import broken
 
 SIZES = {"phone": (390, 844), "laptop": (1440, 900), "wall": (2560, 1440)}
 THEMES = ("light", "dark")
@@ -137,11 +140,62 @@ def reload_with(**trouble: object) -> Prepare:
     return prepare
 
 
-def lose_connection(server: ConsoleServer, page: Page) -> None:
+def lose_connection(server: ConsoleServer, page: Page, wait_ms: int = 7500) -> None:
     """Stop the server until the pictures are old."""
     page.wait_for_timeout(1500)
     server.stop()
-    page.wait_for_timeout(7500)
+    page.wait_for_timeout(wait_ms)
+
+
+def tell(*, hang: bool = False, failing: bool = False, away: bool = False) -> Prepare:
+    """Load the page anew with trouble in what is known of drift and of the system."""
+
+    def prepare(server: ConsoleServer, page: Page) -> None:
+        page.wait_for_timeout(1500)
+        server.drift.hang = server.system.hang = hang
+        server.drift.failing = server.system.failing = failing
+        server.drift.away = away
+        if not away:
+            page.reload()
+        page.wait_for_timeout(6000 if away else 1500)
+
+    return prepare
+
+
+def at_three(server: ConsoleServer, page: Page) -> None:
+    """Let something be broken."""
+    server.system.status = broken
+    page.reload()
+    page.wait_for_timeout(1500)
+
+
+def evening_of(pictures: list[Picture]) -> DriftStandIn:
+    """Return what is known of drift on an evening, with pictures as evidence."""
+    told = evening(datetime.now(UTC))
+    image = cv2.imdecode(np.frombuffer(pictures[0].jpeg, np.uint8), cv2.IMREAD_COLOR)
+    told.before = pictures[0].jpeg
+    told.after = cv2.imencode(".jpg", (np.asarray(image) * 0.33).astype(np.uint8))[1].tobytes()
+    return told
+
+
+def drift_states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Prepare]]:
+    """Every state of the pages Drift and System."""
+    demo = [Script("demo", pictures[:1], "Demo scene", rate=5.0)]
+    story, ended = "/drift/door-2:s1:812:drift", "/drift/door-2:s1:400:drift"
+    yield "drift", demo, "/drift", wait(2500)
+    yield "drift-table", demo, "/drift", click("Table")
+    yield "drift-loading", demo, "/drift", tell(hang=True)
+    yield "drift-error", demo, "/drift", tell(failing=True)
+    yield "drift-stale", demo, "/drift", tell(away=True)
+    yield "story", demo, story, wait(2500)
+    yield "story-ended", demo, ended, wait(2500)
+    yield "story-loading", demo, story, tell(hang=True)
+    yield "story-unknown", demo, "/drift/nothing", wait(1000)
+    yield "system", demo, "/system", wait(1500)
+    yield "system-broken", demo, "/system", at_three
+    yield "system-loading", demo, "/system", tell(hang=True)
+    yield "system-error", demo, "/system", tell(failing=True)
+    yield "system-stale", demo, "/system", lambda server, page: lose_connection(server, page, 17_000)
 
 
 def states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Prepare]]:
@@ -169,7 +223,9 @@ def states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Pr
     yield "error", demo, "/live", reload_with(cameras_status=503)
     yield "token", demo, "/live", reload_with(token="secret")  # noqa: S106  # the stand-in's own
     yield "loading", well, "/live", reload_with(cameras_hang=True)
-    yield "no-such-page", demo, "/drift", wait(800)
+    yield "no-such-page", demo, "/no/such/page", wait(800)
+    yield "drift-empty", demo, "/drift", wait(1000)
+    yield from drift_states(pictures)
 
 
 def main() -> None:
@@ -189,10 +245,14 @@ def main() -> None:
                 continue
             for size in chosen.sizes:
                 for theme in chosen.themes:
-                    with ConsoleServer(scripts) as server, page_on(browser, server, size, theme, path) as page:
+                    drift = DriftStandIn() if name.endswith("empty") else evening_of(pictures)
+                    with (
+                        ConsoleServer(scripts, drift=drift) as server,
+                        page_on(browser, server, size, theme, path) as page,
+                    ):
                         prepare(server, page)
                         page.screenshot(path=chosen.folder / f"{name}-{size}-{theme}.png")
-                        server.cameras_hang = False
+                        server.cameras_hang = server.drift.hang = server.system.hang = False
 
 
 if __name__ == "__main__":

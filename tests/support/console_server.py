@@ -1,8 +1,9 @@
 """A stand-in for the API that can bring the console into every state.
 
-It speaks the contract of `api/app.py` (`GET /cameras`, `/health`, `/ready`, `POST /session`, `WS /live/{camera}`),
-serves the real console, and does with each camera what its script says. Tests change the scripts while it runs.
-Pictures are drawn, faces in flat colours, so that a test can tell from one pixel whether a box belongs to its frame.
+It speaks the contract of `api/app.py` (`GET /cameras`, `/health`, `/ready`, `POST /session`, `WS /live/{camera}`, and
+what :mod:`tests.support.console_drift` and :mod:`tests.support.console_system` add), serves the real console, and does
+with each camera what its script says. Tests change the scripts while it runs. Pictures are drawn, faces in flat
+colours, so that a test can tell from one pixel whether a box belongs to its frame.
 """
 
 import asyncio
@@ -22,6 +23,9 @@ import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+
+from tests.support.console_drift import DriftStandIn
+from tests.support.console_system import SystemStandIn
 
 CONSOLE = Path(__file__).parents[2] / "api" / "console"
 LABELS = ("with_mask", "without_mask", "mask_weared_incorrect")
@@ -91,6 +95,8 @@ class ConsoleServer:
     """What a browser must give to `POST /session` before it is answered; empty asks for nothing."""
     clock_ahead: float = 0.0
     """Seconds by which this server's clock is wrong."""
+    drift: DriftStandIn = field(default_factory=DriftStandIn)
+    system: SystemStandIn = field(default_factory=SystemStandIn)
     port: int = 0
     _server: uvicorn.Server | None = None
     _thread: threading.Thread | None = None
@@ -145,6 +151,8 @@ class ConsoleServer:
     def _app(self) -> FastAPI:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         self._add_calls(app)
+        self.drift.add_calls(app, lambda: self.token)
+        self.system.add_calls(app, lambda: self.token)
 
         @app.websocket("/live/{camera}")
         async def live(socket: WebSocket, camera: str) -> None:
@@ -157,7 +165,7 @@ class ConsoleServer:
             else:
                 await _Viewer(self, socket, known[0]).serve()
 
-        for path in ("/", "/live", "/live/{camera}"):
+        for path in ("/", "/live", "/live/{camera}", "/drift", "/drift/{episode}", "/system"):
             app.get(path)(_index)
         app.mount("/console", _Assets(directory=CONSOLE))
         app.get("/{path:path}")(_no_such_page)

@@ -15,10 +15,12 @@ from api.app import DEAD_PEER_MS, create_app, end, listening, run_server
 from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
-from api.dependencies import ReadinessCheck, Services
+from api.dependencies import Services
+from api.drift_feed import DriftFeed
 from api.ledger import Ledger
 from api.roster import FEEDS, RosterFeed
 from api.stream import DetectionStream
+from api.system import ReadinessCheck, SystemMonitor
 from api.upload_index import ValkeyIndex
 from api.uploads import Uploads
 from api.viewers import Hub, Patience, Pictures
@@ -99,6 +101,7 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
     pictures = pictures or DictPictures()
     stop = asyncio.Event()
     feed = RosterFeed(settings)
+    drift = DriftFeed(settings)
     with listening(address, dead_peer_ms) as listener:
         async with aclosing(ValkeyIndex(settings)) as index, asyncio.TaskGroup() as tasks:
             ledger = Ledger(settings, index)
@@ -123,13 +126,15 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                 Broadcasts(settings, broker, feed.roster),
                 asyncio.Lock(),
                 asyncio.Lock(),
+                drift,
+                SystemMonitor(settings, feed, pictures, checks or {}),
                 patience or Patience(),
             )
             door = FrontDoor(shared, address.port, stop)
             door.add_camera("door", "online")
             background = [tasks.create_task(hub.run())]
             if kafka:
-                following = (ledger.run(), broker.run(), shared.stream.run(), *map(feed.follow, FEEDS))
+                following = (ledger.run(), broker.run(), shared.stream.run(), *map(feed.follow, FEEDS), drift.run())
                 background += [tasks.create_task(work) for work in following]
             serving = tasks.create_task(run_server(create_app(door.services), listener, stop))
             try:

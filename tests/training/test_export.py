@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from maskwatch import pictures
+from maskwatch.boxes import iou
 from maskwatch.cli import main
-from maskwatch.inference import Detector, OpenVinoNetwork, Rows, iou
+from maskwatch.inference import Detector, OpenVinoNetwork, Rows
 from maskwatch.messages import CLASSES, MarkedFace
 from maskwatch.model import ModelCard
 from maskwatch.settings import PROJECT, DetectorSettings, Settings

@@ -179,7 +179,7 @@ async def test_a_camera_that_nobody_wished_for_is_closed_as_unknown(tmp_path: Pa
 
 async def known_only(door: FrontDoor) -> None:
     """Let the list of cameras be complete."""
-    for event in door.services.cameras._caught_up.values():
+    for event in door.services.cameras._following.caught_up.values():
         event.set()
 
 

@@ -16,7 +16,7 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from maskwatch.inference import iou
+from maskwatch.boxes import iou
 from maskwatch.model import read_card
 from maskwatch.settings import Settings
 from maskwatch.topics import Name

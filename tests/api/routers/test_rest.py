@@ -173,6 +173,7 @@ async def test_every_call_is_described_with_an_example(tmp_path: Path) -> None:
     assert set(calls) == {
         "health",
         "ready",
+        "status",
         "metrics",
         "list_cameras",
         "get_camera",
@@ -184,6 +185,13 @@ async def test_every_call_is_described_with_an_example(tmp_path: Path) -> None:
         "batch_predict",
         "get_prediction",
         "stream_detections",
+        "list_signals",
+        "get_signals",
+        "list_episodes",
+        "get_episode",
+        "get_evidence",
+        "list_alerts",
+        "acknowledge_alert",
         "describe_topics",
         "begin_session",
         "end_session",
@@ -207,7 +215,7 @@ async def test_every_call_is_described_with_an_example(tmp_path: Path) -> None:
     assert "HTTPValidationError" not in str(description)
 
 
-@pytest.mark.parametrize("path", ["/", "/live", "/live/door"])
+@pytest.mark.parametrize("path", ["/", "/live", "/live/door", "/drift", "/drift/door:s:1:drift", "/system"])
 async def test_the_console_is_one_page_at_every_address(tmp_path: Path, path: str) -> None:
     async with front_door(tmp_path) as door, door.client() as client:
         answer = await client.get(path)

@@ -1,6 +1,7 @@
 // What stands in place of the wall while there is nothing to show: loading, no camera, no such camera, no answer.
 
-import { ApiError, UNAUTHORIZED, signIn } from "../../api.js";
+import { UNAUTHORIZED } from "../../api.js";
+import { failed, locked } from "../../cards.js";
 import { CAMERA_COMMANDS, commandList } from "../../dialogs.js";
 import { h, icon } from "../../element.js";
 import { LABELS, stateChip } from "../../states.js";
@@ -15,8 +16,8 @@ import { recall } from "../../stored.js";
  */
 export function cardFor(feed, single, toast, { broadcast, add }) {
   const { data, error } = feed;
-  if (error?.status === UNAUTHORIZED) return { id: "token", element: locked(feed) };
-  if (data === null && error !== null) return { id: `error ${error.message}`, element: failed(error, feed) };
+  if (error?.status === UNAUTHORIZED) return { id: "token", element: locked() };
+  if (data === null && error !== null) return { id: `error ${error.message}`, element: failed("The cameras cannot be listed", error, feed) };
   if (data === null)
     return { id: "loading", element: skeleton(single === null ? Math.min(12, Math.max(1, recall("wall", 1))) : 1) };
   if (single !== null && !data.cameras.some((/** @type {{id: string}} */ { id }) => id === single))
@@ -39,67 +40,6 @@ function skeleton(count) {
   );
   wall.style.setProperty("--columns", String(columns));
   return wall;
-}
-
-/** @param {import("../../api.js").Feed} feed to ask again once the token was taken */
-function locked(feed) {
-  const field = h("input", {
-    id: "token",
-    name: "token",
-    type: "password",
-    autocomplete: "current-password",
-    required: true,
-  });
-  // Password managers file a token under a name, and browsers ask for one.
-  const user = h("input", {
-    type: "text",
-    name: "username",
-    autocomplete: "username",
-    value: "maskwatch",
-    hidden: true,
-    readonly: true,
-  });
-  const answer = h("p", { class: "answer", role: "alert" });
-  const enter = async (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    answer.textContent = "";
-    try {
-      await signIn(field.value);
-      feed.refresh();
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      answer.textContent = error.message;
-      field.select();
-    }
-  };
-  return h(
-    "form",
-    { class: "card", onsubmit: enter },
-    icon("locked"),
-    h("h2", {}, "This server asks for its token"),
-    h("p", {}, "It is the value of api.token in the settings of the installation."),
-    user,
-    h("div", { class: "field" }, h("label", { for: "token" }, "Token"), field),
-    answer,
-    h("div", { class: "actions" }, h("button", { class: "button primary", type: "submit" }, "Enter")),
-  );
-}
-
-/** @param {ApiError} error @param {import("../../api.js").Feed} feed */
-function failed({ message, page }, feed) {
-  return h(
-    "section",
-    { class: "card wrong" },
-    icon("wrong"),
-    h("h2", {}, "The cameras cannot be listed"),
-    h("p", {}, `${message} It is tried again by itself.`),
-    h(
-      "div",
-      { class: "actions" },
-      h("button", { class: "button primary", type: "button", onclick: () => feed.refresh() }, "Try again now"),
-      page ? h("a", { class: "button", href: page }, "What this means") : null,
-    ),
-  );
 }
 
 /** @param {string} camera */

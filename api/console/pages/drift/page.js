@@ -1,0 +1,148 @@
+// Drift: is the world still what it was? A lane for each camera, and the story of each episode.
+
+import { Feed, UNAUTHORIZED } from "../../api.js";
+import { failed, locked } from "../../cards.js";
+import { CAMERA_COMMANDS, commandList } from "../../dialogs.js";
+import { h, icon, setText } from "../../element.js";
+import { keep, recall } from "../../stored.js";
+import { span } from "../../time.js";
+import { Lanes, noLanes, skeletons } from "./lanes.js";
+import { Story } from "./story.js";
+
+const EVERY = 5000;
+/** What is older than this is shown as old, in milliseconds. */
+const STALE = 12_000;
+
+/** @type {import("../../router.js").Page} */
+export const drift = {
+  id: "drift",
+  name: "Drift",
+  icon: "drift",
+  home: "/drift",
+  path: /^\/drift(?:\/([^/]+))?\/?$/,
+  mount: (root, app) => new DriftPage(root, app),
+};
+
+class DriftPage {
+  /** @type {Lanes | Story | null} */
+  #content = null;
+  /** @type {string | null} the episode that is shown */
+  #episode = null;
+  /** @type {Feed[]} of what is shown */
+  #feeds = [];
+  #shown = false;
+
+  /** @param {HTMLElement} root @param {any} app */
+  constructor(root, { shell, alerts }) {
+    this.shell = shell;
+    this.alerts = alerts;
+    this.message = h("div", { class: "message", hidden: true });
+    this.stale = h("p", { class: "stale-note", hidden: true });
+    this.place = h("div", { class: "drift-place" });
+    this.element = h("div", { class: "drift" }, this.stale, this.message, this.place);
+    root.append(this.element);
+    this.timer = setInterval(() => this.#tick(), 1000);
+  }
+
+  /** @param {RegExpMatchArray} match */
+  show(match) {
+    const episode = match[1] === undefined ? null : decodeURIComponent(match[1]);
+    if (this.#shown && episode === this.#episode) return;
+    this.#clear();
+    this.#episode = episode;
+    this.shell.setTitle("Drift", episode === null ? null : { home: "/drift", name: episode.split(":")[0] });
+    if (this.#shown) this.shell.focusTitle();
+    this.#shown = true;
+    const paths = episode === null ? ["/signals", "/episodes?limit=500"] : [`/episodes/${encodeURIComponent(episode)}`];
+    this.#feeds = paths.map((path) => new Feed(path, { every: EVERY }));
+    for (const feed of this.#feeds) {
+      feed.addEventListener("change", () => this.#heard());
+      feed.refresh();
+    }
+    this.#heard();
+  }
+
+  unmount() {
+    clearInterval(this.timer);
+    this.#clear();
+  }
+
+  #clear() {
+    for (const feed of this.#feeds) feed.stop();
+    this.#feeds = [];
+    this.#content?.dispose();
+    this.#content = null;
+  }
+
+  /** A feed answered or failed. */
+  #heard() {
+    const card = this.#card();
+    if (this.message.dataset.card !== (card?.id ?? "")) {
+      this.message.dataset.card = card?.id ?? "";
+      this.message.replaceChildren(...(card === null ? [] : [card.element]));
+    }
+    this.message.hidden = card === null;
+    this.place.hidden = card !== null;
+    if (card === null) {
+      this.#content ??=
+        this.#episode === null
+          ? new Lanes(this.place, this.#feeds[0], this.#feeds[1])
+          : new Story(this.place, this.#feeds[0], { toast: this.shell.toast, acted: () => this.alerts.refresh() });
+      this.#content.update();
+      if (this.#content instanceof Lanes) {
+        this.#content.load();
+        keep("lanes", this.#feeds[0].data.cameras.length);
+      }
+    }
+    this.#tick();
+  }
+
+  /** What stands in place of the content; same id, same card. @returns {{id: string, element: HTMLElement} | null} */
+  #card() {
+    const [feed] = this.#feeds;
+    const { data, error } = feed;
+    if (error?.status === UNAUTHORIZED) return { id: "token", element: locked() };
+    if (error?.status === 404) return { id: "unknown", element: unknown() };
+    if (data === null && error !== null)
+      return { id: `error ${error.message}`, element: failed("What is known of drift cannot be read", error, feed) };
+    if (data === null)
+      return { id: "loading", element: this.#episode === null ? skeletons(Math.min(6, Math.max(1, recall("lanes", 1)))) : storySkeleton() };
+    if (this.#episode === null && data.cameras.length === 0)
+      return { id: "empty", element: noLanes(commandList(CAMERA_COMMANDS, this.shell.toast)) };
+    return null;
+  }
+
+  /** Say how old it is, once it is old. */
+  #tick() {
+    const [feed] = this.#feeds;
+    if (feed === undefined || feed.data === null) return;
+    const old = Date.now() - feed.heardAt;
+    const away = feed.data.current === false;
+    const stale = !this.place.hidden && (away || (feed.error !== null && old > STALE));
+    this.element.dataset.stale = String(stale);
+    this.stale.hidden = !stale;
+    if (stale) setText(this.stale, away ? "Kafka is away: this is what was known." : `${span(old)} old: there is no answer at the moment.`);
+  }
+}
+
+function unknown() {
+  return h(
+    "section",
+    { class: "card" },
+    icon("drift"),
+    h("h2", {}, "There is no such episode"),
+    h("p", {}, "Episodes are kept for thirty days; the address may be another installation's."),
+    h("div", { class: "actions" }, h("a", { class: "button primary", href: "/drift" }, "All cameras")),
+  );
+}
+
+function storySkeleton() {
+  return h(
+    "div",
+    { class: "story story-skeleton" },
+    h("p", { class: "sr-only" }, "Asking for the episode"),
+    h("div", { class: "skeleton-line" }),
+    h("div", { class: "frames" }, h("div", { class: "skeleton-picture" }), h("div", { class: "skeleton-picture" })),
+    h("div", { class: "skeleton-chart" }),
+  );
+}

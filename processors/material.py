@@ -1,0 +1,162 @@
+"""What drift is evaluated on: pictures of recordings, as they are and changed by name, each looked at once.
+
+Looking is what takes long, so what was seen is kept beside the recording, and a run that was stopped goes on where it
+ended. Everything after it works on what was seen alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+import simplejpeg
+
+from maskwatch.degradation import CHANGES, STRENGTHS, Change, Strength, degrade
+from maskwatch.errors import MessageError, RecordingCutError, RecordingError
+from maskwatch.inference import Detector, Refused
+from maskwatch.messages import Detection, FrameInfo, FrameRef, read_frame_headers
+from maskwatch.recording import reading
+from maskwatch.recording.format import Recorded
+from maskwatch.topics import Name
+
+QUALITY = 92
+"""Of JPEGs of changed pictures: enough that it is no change of its own."""
+
+LOOKED = ".looked.jsonl"
+FRAMES = (Name.FRAMES_LIVE, Name.FRAMES_RECORDING)
+
+
+class Looked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was seen on one picture."""
+
+    detection: Detection
+    change: Change | None = None
+    strength: Strength | None = None
+
+
+class Variant(NamedTuple):
+    """One change in one strength; None for the picture as it is."""
+
+    change: Change | None = None
+    strength: Strength | None = None
+
+
+PLAIN = Variant()
+CHANGED = tuple(Variant(change, strength) for change in CHANGES for strength in STRENGTHS)
+
+
+def kept_beside(file: Path) -> Path:
+    """Return where what was seen on a recording is kept."""
+    return file.with_name(file.name + LOOKED)
+
+
+def read(file: Path) -> list[Looked]:
+    """Read what was seen on a recording so far; a line that was cut off is left out.
+
+    Raises
+    ------
+    RecordingError
+        If nothing was kept, or it cannot be read.
+    """
+    try:
+        lines = kept_beside(file).read_bytes().splitlines()
+    except OSError as error:
+        raise RecordingError(f"{kept_beside(file)} cannot be read: {error.strerror}") from error
+    decoder = msgspec.json.Decoder(Looked)
+    found = []
+    for line in lines:
+        with suppress(msgspec.MsgspecError):
+            found.append(decoder.decode(line))
+    return found
+
+
+async def look(
+    file: Path, detector: Detector, variants: Sequence[Variant], stop: asyncio.Event, tell: Callable[[int], None]
+) -> int:
+    """Look at every picture of a recording in every variant, unless that was done before.
+
+    Parameters
+    ----------
+    file
+        The recording.
+    detector
+        Ready.
+    variants
+        Those of each picture, one after the other, so that what is there after a stop is even.
+    stop
+        Ends it; what was seen is kept.
+    tell
+        Is told how many pictures are done.
+
+    Returns
+    -------
+    int
+        How many pictures are done, changed ones not counted.
+
+    Raises
+    ------
+    RecordingError
+        If the file is no recording, or holds no frame.
+    """
+    reading.summary(file)  # Raises before anything is kept beside what is no recording.
+    done = _whole_pictures(kept_beside(file), len(variants))
+    number = 0
+    with kept_beside(file).open("ab") as kept:
+        for number, record in enumerate(_frames(file), 1):
+            if stop.is_set():
+                return number - 1
+            if number > done:
+                await _look_at(record, detector, variants, kept)
+                tell(number)
+    if not number:
+        raise RecordingError(f"{file} holds no frame; record some: maskwatch record {file} --topic frames.live.v1")
+    return number
+
+
+def _whole_pictures(kept: Path, variants: int) -> int:
+    """Return how many pictures were looked at in all variants; what is there of one more is cut off."""
+    if not kept.exists():
+        return 0
+    lines = kept.read_bytes().splitlines(keepends=True)
+    whole = len([line for line in lines if line.endswith(b"\n")]) // variants
+    kept.write_bytes(b"".join(lines[: whole * variants]))
+    return whole
+
+
+def _frames(file: Path) -> Iterator[Recorded]:
+    with suppress(RecordingCutError):
+        yield from (record for record in reading.read(file) if record.topic in FRAMES and record.value)
+
+
+async def _look_at(record: Recorded, detector: Detector, variants: Sequence[Variant], kept: BinaryIO) -> None:
+    try:
+        info = read_frame_headers([(name, value or b"") for name, value in record.headers])
+    except MessageError:
+        return
+    jpegs = await asyncio.to_thread(_changed, record.value or b"", variants, info.sequence)
+    outcomes = await detector.detect(jpegs, "wide")
+    for variant, outcome in zip(variants, outcomes, strict=True):
+        if not isinstance(outcome, Refused):
+            seen = Detection(_ref(info, record), detector.ref, info.captured, outcome.faces, outcome.signals)
+            kept.write(msgspec.json.encode(Looked(seen, *variant)) + b"\n")
+    kept.flush()
+
+
+def _changed(jpeg: bytes, variants: Sequence[Variant], seed: int) -> list[bytes]:
+    pixels = simplejpeg.decode_jpeg(jpeg, "RGB") if any(variant.change for variant in variants) else None
+    jpegs = []
+    for change, strength in variants:
+        if pixels is None or change is None or strength is None:
+            jpegs.append(jpeg)
+        else:
+            jpegs.append(simplejpeg.encode_jpeg(degrade(pixels, change, strength, seed), QUALITY, "RGB"))
+    return jpegs
+
+
+def _ref(info: FrameInfo, record: Recorded) -> FrameRef:
+    return FrameRef(
+        info.id, info.camera, info.session, info.sequence, info.captured, info.width, info.height,
+        record.topic, record.partition, record.offset,
+    )  # fmt: skip

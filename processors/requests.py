@@ -1,0 +1,103 @@
+"""Label requests on their way: the picture of a chosen frame is fetched while it is there, and outlives it.
+
+A frame is on the live topic for a minute, and on the recording for a day if it was recorded. What is gone is counted
+and given back, so that another is chosen.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from maskwatch import evidence, kafka, metrics
+from maskwatch.drift_messages import LabelRequest, label_request_headers
+from maskwatch.errors import BrokerError
+from maskwatch.messages import FrameRef
+from maskwatch.settings import Settings
+from maskwatch.topics import Name
+
+WAITING = 100
+"""Requests whose picture is still to be fetched, at most."""
+
+FETCH_TIMEOUT_S = 10.0
+POLL_MS = 1000
+
+log = structlog.get_logger(__name__)
+
+
+class Requests:
+    """Fetches pictures and publishes requests, one after the other.
+
+    Parameters
+    ----------
+    settings
+        Name the cluster.
+    producer
+        Durable and running.
+    gone
+        Called with a camera of which a chosen frame was gone.
+    """
+
+    def __init__(self, settings: Settings, producer: AIOKafkaProducer, gone: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._gone = gone
+        self._waiting: asyncio.Queue[LabelRequest] = asyncio.Queue(WAITING)
+
+    def put(self, request: LabelRequest) -> None:
+        """Take a request; one more than may wait is as good as gone."""
+        try:
+            self._waiting.put_nowait(request)
+        except asyncio.QueueFull:
+            self._expired(request, "too many wait")
+
+    async def run(self) -> None:
+        """Fetch and publish until cancelled."""
+        while True:
+            request = await self._waiting.get()
+            try:
+                jpeg = await _picture(self._settings, request.frame)
+                if jpeg is None:
+                    self._expired(request, "gone")
+                    continue
+                await kafka.send(
+                    self._producer,
+                    self._settings,
+                    Name.LABEL_REQUESTS,
+                    key=request.frame.id,
+                    value=jpeg,
+                    headers=label_request_headers(request),
+                )
+            except BrokerError as error:
+                self._expired(request, str(error))
+            else:
+                metrics.LABELS_REQUESTED.labels(request.why).inc()
+
+    def _expired(self, request: LabelRequest, why: str) -> None:
+        metrics.LABELS_EXPIRED.inc()
+        log.info("a frame for labelling is gone; another is chosen", frame=request.frame.id, why=why)
+        self._gone(request.frame.camera)
+
+
+async def _picture(settings: Settings, frame: FrameRef) -> bytes | None:
+    """Return the very picture of a frame: from the recording, else from where it was live; None if it is gone."""
+    found = await evidence.picture(settings, frame, FETCH_TIMEOUT_S)
+    if found is not None and found.exact:
+        return found.jpeg
+    place = TopicPartition(frame.topic, frame.partition)
+    consumer = kafka.lone_consumer(settings, [place])
+    try:
+        async with asyncio.timeout(FETCH_TIMEOUT_S), kafka.running(consumer, settings):
+            begin = (await consumer.beginning_offsets([place]))[place]
+            end = (await consumer.end_offsets([place]))[place]
+            if not begin <= frame.offset < end:
+                return None
+            consumer.seek(place, frame.offset)
+            for record in (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=1)).get(place, []):
+                named = dict(record.headers).get("ce_id")
+                return bytes(record.value) if record.offset == frame.offset and named == frame.id.encode() else None
+    except (TimeoutError, KafkaError) as error:
+        raise BrokerError(f"the picture of {frame.id} was not read within {FETCH_TIMEOUT_S:g} s: {error!r}") from error
+    return None

@@ -1,0 +1,175 @@
+"""Which frames people should label, under a budget. Pure, apart from what it keeps; the same seed chooses the same.
+
+A frame is worth a person's time if a face on it lies near the threshold, if the camera is in drift, or if it shows a
+class that is rare there. A share is chosen by chance alone, because whoever learns only from the odd ones learns a
+world that is odd. What looks like a frame that was chosen lately is left out.
+"""
+
+import math
+import random
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from maskwatch.boxes import iou
+from maskwatch.drift_messages import LabelRequest
+from maskwatch.drift_settings import SamplingSettings
+from maskwatch.messages import CLASSES, Box, DetectedFace, Detection, Label
+
+Why = Literal["near-threshold", "drift", "rare", "random"]
+
+DAY_S = 86_400
+BURST = 24
+"""The budget may be saved up for a 24th of it, so that an hour with much to see gets more."""
+
+RARE = 0.1
+"""A class with a smaller share of the camera's faces is rare there."""
+
+ENOUGH = 100
+"""Faces that must have been seen before a class can be called rare."""
+
+REMEMBERED = 50
+SAME_PLACE = 0.5
+"""Boxes that overlap so much (IoU) with those of a frame that was chosen show the same again."""
+
+SAME_LIGHT = 0.03
+"""Difference in brightness under which two frames without a face look the same."""
+
+Layout = tuple[float, tuple[tuple[Label, Box], ...]]
+"""Brightness, and the faces with their places."""
+
+
+class ChooserState(msgspec.Struct, frozen=True):
+    """What must be known to go on."""
+
+    saved: float = 1.0
+    """How much of the budget is saved up, in frames."""
+    at: float | None = None
+    chosen: int = 0
+    layouts: tuple[Layout, ...] = ()
+    faces: dict[Label, int] = {}
+
+
+class Chooser:
+    """Chooses frames of one camera.
+
+    Parameters
+    ----------
+    camera
+        Its id.
+    settings
+        Budget, shares and seed.
+    threshold
+        Score under which faces are not reported.
+    state
+        What an earlier one knew.
+    """
+
+    def __init__(
+        self, camera: str, settings: SamplingSettings, threshold: float, state: ChooserState | None = None
+    ) -> None:
+        state = state or ChooserState()
+        self._camera = camera
+        self._settings = settings
+        self._threshold = threshold
+        self._most = max(1.0, settings.per_day / BURST)
+        # What may be saved up is taken off the rate, so that no day gets more than the budget.
+        self._rate = max(0.0, settings.per_day - self._most) / DAY_S
+        self._saved = min(state.saved, self._most)
+        self._at = state.at
+        self._chosen = state.chosen
+        self._layouts: deque[Layout] = deque(state.layouts, REMEMBERED)
+        self._faces: Counter[Label] = Counter(state.faces)
+
+    def offer(self, detection: Detection, episode: str | None) -> LabelRequest | None:
+        """Choose a frame, or do not.
+
+        Parameters
+        ----------
+        detection
+            A sample.
+        episode
+            Id of the camera's open episode.
+        """
+        at = detection.frame.captured.timestamp()
+        if self._at is not None:
+            # A clock that was set back gives nothing, one that was set ahead no more than may be saved.
+            self._saved = min(self._most, self._saved + max(0.0, at - self._at) * self._rate)
+        self._at = at
+        self._faces.update(face.label for face in detection.objects)
+        if self._saved < 1 or not self._settings.per_day:
+            return None
+        found = self._worth(detection, episode)
+        if found is None:
+            return None
+        layout = _layout(detection)
+        if any(_alike(layout, other) for other in self._layouts):
+            return None
+        self._layouts.append(layout)
+        self._saved -= 1
+        self._chosen += 1
+        why, text = found
+        return LabelRequest(
+            detection.frame,
+            detection.model,
+            detection.objects,
+            why,
+            f"{text}, {self._camera}, {detection.frame.captured:%H:%M} UTC",
+            detection.detected,
+            episode if why == "drift" else None,
+        )
+
+    def give_back(self) -> None:
+        """Take a choice back whose picture is gone: another is chosen in its place."""
+        self._saved += 1
+
+    def state(self) -> ChooserState:
+        """Return what must be known to go on."""
+        return ChooserState(self._saved, self._at, self._chosen, tuple(self._layouts), dict(self._faces))
+
+    def _worth(self, detection: Detection, episode: str | None) -> tuple[Why, str] | None:
+        # Which of the choices are left to chance is settled beforehand, so that it cannot depend on the frame.
+        if random.Random(f"{self._settings.seed}/{self._camera}/{self._chosen}").random() < self._settings.random_share:  # noqa: S311  # no secret
+            return "random", "chosen by chance"
+        if episode is not None:
+            return "drift", "the camera is in drift"
+        faces = detection.objects
+        near = min(faces, key=lambda face: abs(face.score - self._threshold), default=None)
+        if near is not None and abs(near.score - self._threshold) <= self._settings.near:
+            return "near-threshold", f"score {near.score:.2f}, near the threshold"
+        rare = self._rare(faces)
+        return ("rare", f"{rare.replace('_', ' ')} is rare here") if rare else None
+
+    def _rare(self, faces: Sequence[DetectedFace]) -> Label | None:
+        total = self._faces.total()
+        if total < ENOUGH:
+            return None
+        return next(
+            (label for label in CLASSES if self._faces[label] < RARE * total and any(f.label == label for f in faces)),
+            None,
+        )
+
+
+def _layout(detection: Detection) -> Layout:
+    light = detection.signals.brightness if detection.signals is not None else math.nan
+    return light, tuple((face.label, face.box) for face in detection.objects)
+
+
+def _alike(first: Layout, second: Layout) -> bool:
+    """Tell whether two frames show the same faces in the same places; without faces, the same light.
+
+    Examples
+    --------
+    >>> face = ("with_mask", (0.1, 0.1, 0.3, 0.3))
+    >>> _alike((0.5, (face,)), (0.2, (face,))), _alike((0.5, (face,)), (0.5, ())), _alike((0.5, ()), (0.51, ()))
+    (True, False, True)
+    """
+    light, faces = first
+    other_light, others = second
+    if len(faces) != len(others):
+        return False
+    if not faces:
+        return not abs(light - other_light) >= SAME_LIGHT
+    return all(any(label == name and iou(box, place) >= SAME_PLACE for name, place in others) for label, box in faces)

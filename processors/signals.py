@@ -1,0 +1,183 @@
+"""The signals: one number each for what a picture is like and what was seen on it. Pure.
+
+===============  ================  ==============================================================================
+signal           unit              definition
+===============  ================  ==============================================================================
+brightness       0..1              mean luma of the picture
+contrast         0..0.5            standard deviation of luma
+sharpness        no unit           mean absolute Laplacian of luma over its standard deviation
+colour           -1..1             mean red less mean blue over their sum
+face_size        share of a side   mean over faces of the root of the box's area, the picture's area being 1
+score            0..1              mean score of the faces
+without_mask     0..1              share of the faces without a mask
+incorrect        0..1              share of the faces whose mask is worn incorrectly
+faces            faces a frame     number of faces
+agreement        0..1              F1 of the faces proposed against the faces that people confirmed
+===============  ================  ==============================================================================
+
+The first four are of a picture of the model's input size and come with the detection. What is undefined, such as the
+score of no face, is NaN.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskwatch.boxes import iou
+from maskwatch.drift_messages import SIGNALS, Kind, SignalName, Spread
+from maskwatch.messages import DetectedFace, Detection, MarkedFace
+
+Samples = NDArray[np.float32]
+"""Shape (samples, signals), the signals in the order of :data:`SIGNALS`; NaN where one is undefined."""
+
+Values = NDArray[np.floating[Any]]
+"""Values of one signal, in the order of their times or sorted."""
+
+UNITS: dict[SignalName, str] = {
+    "brightness": "of 1",
+    "contrast": "of 0.5",
+    "sharpness": "",
+    "colour": "",
+    "face_size": "of the picture's side",
+    "score": "",
+    "without_mask": "of the faces",
+    "incorrect": "of the faces",
+    "faces": "a frame",
+    "agreement": "",
+}
+SAME_FACE = 0.5
+"""Boxes that overlap at least so much (IoU) are of the same face."""
+
+DIGITS = 4
+
+
+def measure(detection: Detection) -> tuple[float, ...]:
+    """Return every signal of one detection, in the order of :data:`SIGNALS`; NaN where one is undefined.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> from maskwatch.messages import FrameRef, FrameSignals, ModelRef
+    >>> noon = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    >>> frame = FrameRef("door:s:1", "door", "s", 1, noon, 1280, 720, "frames.live.v1", 0, 0)
+    >>> faces = (DetectedFace("with_mask", 0.9, (0, 0, 0.1, 0.4)), DetectedFace("without_mask", 0.7, (0, 0, 0.2, 0.2)))
+    >>> seen = Detection(frame, ModelRef("m", "1", ""), noon, faces, FrameSignals(0.4, 0.2, 0.3, 0.1))
+    >>> [round(value, 3) for value in measure(seen)]
+    [0.4, 0.2, 0.3, 0.1, 0.2, 0.8, 0.5, 0.0, 2.0, nan]
+    """
+    looks, faces = detection.signals, detection.objects
+    picture = (math.nan,) * 4 if looks is None else (looks.brightness, looks.contrast, looks.sharpness, looks.colour)
+    number = len(faces)
+    if not number:
+        return (*picture, math.nan, math.nan, math.nan, math.nan, 0.0, math.nan)
+    return (
+        *picture,
+        sum(_side(face) for face in faces) / number,
+        sum(face.score for face in faces) / number,
+        sum(face.label == "without_mask" for face in faces) / number,
+        sum(face.label == "mask_weared_incorrect" for face in faces) / number,
+        float(number),
+        math.nan,
+    )
+
+
+def _side(face: DetectedFace) -> float:
+    x1, y1, x2, y2 = face.box
+    return math.sqrt(max(0.0, x2 - x1) * max(0.0, y2 - y1))
+
+
+def agreement(proposed: Sequence[DetectedFace], confirmed: Sequence[MarkedFace]) -> float:
+    """Return how well what a model proposed agrees with what people made of it.
+
+    Parameters
+    ----------
+    proposed
+        The model's faces.
+    confirmed
+        The faces as people labelled them.
+
+    Returns
+    -------
+    float
+        F1 of faces with the same label and boxes of the same face; NaN if there is no face on either side.
+
+    Examples
+    --------
+    >>> seen = [DetectedFace("with_mask", 0.9, (0, 0, 0.2, 0.2)), DetectedFace("with_mask", 0.5, (0.5, 0.5, 0.7, 0.7))]
+    >>> round(agreement(seen, [MarkedFace("with_mask", (0, 0, 0.2, 0.21))]), 3)
+    0.667
+    """
+    if not proposed and not confirmed:
+        return math.nan
+    left = list(confirmed)
+    agreed = 0
+    for face in sorted(proposed, key=lambda face: -face.score):
+        for other in left:
+            if face.label == other.label and iou(face.box, other.box) >= SAME_FACE:
+                left.remove(other)
+                agreed += 1
+                break
+    return 2 * agreed / (len(proposed) + len(confirmed))
+
+
+def column(signal: SignalName) -> int:
+    """Return the column of a signal in samples."""
+    return SIGNALS.index(signal)
+
+
+def defined(values: Values) -> Values:
+    """Return the values of one signal that are defined.
+
+    Examples
+    --------
+    >>> defined(np.array([0.5, np.nan, 1.0], np.float32))
+    array([0.5, 1. ], dtype=float32)
+    """
+    return values[~np.isnan(values)]
+
+
+def spread(values: Values) -> Spread | None:
+    """Say how values of one signal lie; None if there are none.
+
+    Examples
+    --------
+    >>> spread(np.arange(11, dtype=np.float32))
+    Spread(samples=11, mean=5.0, low=1.0, middle=5.0, high=9.0)
+    """
+    found = defined(values)
+    if not found.size:
+        return None
+    low, middle, high = (round(float(value), DIGITS) for value in np.quantile(found, (0.1, 0.5, 0.9)))
+    return Spread(int(found.size), round(float(found.mean()), DIGITS), low, middle, high)
+
+
+def histogram(
+    before: Values, after: Values, bars: int = 16
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """Count two sets of values of one signal in the same bars.
+
+    Returns
+    -------
+    edges, before, after
+        `bars` + 1 edges, and the share of each set in each bar.
+
+    Examples
+    --------
+    >>> histogram(np.array([0, 1], np.float32), np.array([1, 1], np.float32), bars=2)
+    ((0.0, 0.5, 1.0), (0.5, 0.5), (0.0, 1.0))
+    """
+    sets = [defined(values) for values in (before, after)]
+    both = np.concatenate(sets)
+    if not both.size:
+        return (), (), ()
+    edges = np.histogram_bin_edges(both, bins=bars)
+    shares = [np.histogram(values, edges)[0] / max(1, values.size) for values in sets]
+    first, second = (tuple(round(float(share), DIGITS) for share in counted) for counted in shares)
+    return tuple(round(float(edge), DIGITS + 1) for edge in edges), first, second
+
+
+KIND_ORDER: tuple[Kind, ...] = ("input", "quality", "output")
+"""Of an episode with several: what the picture is like explains what is seen on it."""
