@@ -57,6 +57,10 @@ class Plan(msgspec.Struct, frozen=True):
     """How it was trained, one sentence a training; for the card."""
 
 
+CHECKPOINT = "checkpoint.pt"
+"""Beside the model: what a later training begins with. Nothing that serves reads it."""
+
+
 class Provenance(msgspec.Struct, frozen=True):
     """Where an exported model came from: ``provenance.json`` beside it."""
 
@@ -95,7 +99,9 @@ def export(checkpoint: Path, entries: Sequence[Entry], golden: Path, folder: Pat
     architecture = notes(graph).get("description", "").removeprefix("Ultralytics ").partition(" model ")[0]
     batches = calibration(entries, plan.shapes) if "int8" in plan.precisions else []
     provenance = Provenance(_sha256(checkpoint), architecture, len(batches), plan)
-    return assemble(add_serving_ends(graph), batches, golden, folder, provenance)
+    card = assemble(add_serving_ends(graph), batches, golden, folder, provenance)
+    shutil.copyfile(checkpoint, folder / CHECKPOINT)
+    return card
 
 
 def assemble(

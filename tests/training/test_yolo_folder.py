@@ -5,10 +5,11 @@ import pytest
 from maskwatch.messages import MarkedFace
 from training.errors import ManifestError
 from training.manifest import Entry, Manifest
+from training.split import Part
 from training.yolo_folder import write_yolo_folder
 
 
-def entry(path: Path, part: str, digest: str) -> Entry:
+def entry(path: Path, part: Part, digest: str) -> Entry:
     path.write_bytes(b"picture")
     return Entry(digest, str(path), "s", 100, 50, digest, part, (MarkedFace("without_mask", (0.1, 0.2, 0.3, 0.6)),))
 
