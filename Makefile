@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python requirements/install.py
 MASKWATCH := $(BIN)/maskwatch
 # Megabytes that are fetched, and that lie on the disk once they are unpacked too; measured, for the progress bar.
-BASE_MB := 233
-BASE_UNPACKED_MB := 960
-DEV_MB := 424
-DEV_UNPACKED_MB := 1550
+BASE_MB := 280
+BASE_UNPACKED_MB := 1130
+DEV_MB := 435
+DEV_UNPACKED_MB := 1730
 TRAIN_UNPACKED_MB := 9000
 
 .DEFAULT_GOAL := help
