@@ -242,17 +242,17 @@ async def running(client: _Client, settings: Settings) -> AsyncIterator[_Client]
         If the cluster cannot be reached in time or refuses.
     """
     try:
-        async with asyncio.timeout(settings.kafka.timeout_s):
-            await client.start()
-    except (KafkaError, TimeoutError, OSError) as error:
-        await _stop(client)
-        raise BrokerError(
-            f"Kafka at {settings.bootstrap_servers} cannot be used ({type(error).__name__}): is it running? "
-            "«maskwatch up» starts one, kafka.bootstrap_servers names yours, «maskwatch doctor» tells what is reachable"
-        ) from error
-    try:
+        try:
+            async with asyncio.timeout(settings.kafka.timeout_s):
+                await client.start()
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise BrokerError(
+                f"Kafka at {settings.bootstrap_servers} cannot be used ({type(error).__name__}): is it running? "
+                "«maskwatch up» starts one, kafka.bootstrap_servers names yours, «maskwatch doctor» tells what is reachable"
+            ) from error
         yield client
     finally:
+        # Also when somebody did not want to wait for the start: what was opened by then is open.
         await _stop(client)
 
 

@@ -373,8 +373,8 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(settings.kafka.timeout_s * 1000))
     try:
         async with asyncio.timeout(settings.kafka.timeout_s * 3):
-            await admin.start()
             try:
+                await admin.start()
                 yield admin
             finally:
                 await admin.close()
