@@ -248,7 +248,8 @@ async def running(client: _Client, settings: Settings) -> AsyncIterator[_Client]
         except (KafkaError, TimeoutError, OSError) as error:
             raise BrokerError(
                 f"Kafka at {settings.bootstrap_servers} cannot be used ({type(error).__name__}): is it running? "
-                "«maskwatch up» starts one, kafka.bootstrap_servers names yours, «maskwatch doctor» tells what is reachable"
+                "«maskwatch up» starts one, kafka.bootstrap_servers names yours, «maskwatch doctor» tells what is "
+                "reachable"
             ) from error
         yield client
     finally:

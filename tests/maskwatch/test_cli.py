@@ -11,14 +11,22 @@ import pytest
 from click import Group
 from click.testing import CliRunner, Result
 
-from maskwatch import __version__, camera_commands, cli, data_commands, drift_commands, model_commands
+from maskwatch import (
+    __version__,
+    camera_commands,
+    cli,
+    data_commands,
+    drift_commands,
+    model_commands,
+    training_commands,
+)
 from maskwatch.cli import SECTIONS, main
 from maskwatch.errors import SettingsError
 from maskwatch.quantities import say_size
 from maskwatch.settings import PROJECT
 from tests.support.recordings import frame, written
 
-COMMAND_MODULES = (cli, camera_commands, data_commands, drift_commands, model_commands)
+COMMAND_MODULES = (cli, camera_commands, data_commands, drift_commands, model_commands, training_commands)
 
 
 @pytest.fixture(autouse=True)
