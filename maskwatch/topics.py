@@ -146,7 +146,7 @@ TOPICS = (
         Name.FRAMES_LIVE_DLQ, "camera", 32, "refused live frames: why, not what",
         retention_ms=14 * DAY, disk_share=0.01,
     ),
-    Topic(Name.FRAMES_UPLOAD_DLQ, "upload", 8, "refused uploads, and why", retention_ms=14 * DAY, disk_share=0.05),
+    Topic(Name.FRAMES_UPLOAD_DLQ, "upload", 8, "refused uploads, and why", retention_ms=14 * DAY, disk_share=0.04),
 )  # fmt: skip
 
 

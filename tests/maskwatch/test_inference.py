@@ -107,9 +107,12 @@ def test_precision_follows_the_setting_and_the_runtime() -> None:
     assert auto.ref.sha256 == auto.card.files[auto.precision].sha256
 
 
-def test_a_precision_that_a_model_lacks_is_refused_unless_it_may_be_chosen() -> None:
+def test_a_precision_that_a_model_lacks_is_refused_unless_it_may_be_chosen(copy: Path) -> None:
+    card = json.loads((copy / "model.json").read_bytes())
+    del card["files"]["fp16"]
+    (copy / "model.json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match=r"no fp16 file, only fp32, int8: set detector\.precision"):
-        Detector(MODEL, DetectorSettings(precision="fp16"))
+        Detector(copy, DetectorSettings(precision="fp16"))
     assert choose_precision(DetectorSettings(precision="auto"), {"fp32"}) == "fp32"
     assert choose_precision(DetectorSettings(precision="fp16"), {"fp32", "fp16"}) == "fp16"
     assert choose_precision(DetectorSettings(runtime="onnxruntime", precision="fp16"), {"fp32", "fp16"}) == "fp32"
