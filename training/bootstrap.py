@@ -68,7 +68,7 @@ def weights(pictures: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDAr
     Examples
     --------
     >>> weights(4, resamples=2, seed=1).tolist()
-    [[1, 1, 1, 1], [1, 2, 1, 0], [1, 2, 1, 0]]
+    [[1, 1, 1, 1], [1, 2, 0, 1], [2, 0, 1, 1]]
     """
     drawn = np.random.default_rng(seed).multinomial(pictures, np.full(pictures, 1 / pictures), size=resamples)
     return np.concatenate([np.ones((1, pictures), np.int64), drawn.astype(np.int64)])

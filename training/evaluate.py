@@ -151,6 +151,7 @@ def figures(of: Matches) -> Figures:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from training.scores import ClassMatches
     >>> found = ClassMatches(np.array([1, 1]), np.array([0, 1]), np.array([0.9, 0.8]), np.ones((10, 2), bool))
     >>> absent = ClassMatches(np.array([0, 0]), np.array([], int), np.array([]), np.ones((10, 0), bool))

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -51,7 +52,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 @pytest.fixture(scope="module")
 def found(data: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[report.Report, Path]:
     out = tmp_path_factory.mktemp("out")
-    request = Request(out=out, shapes=("wide",), changes=("noisy",), sides=(12, 96), against=MODEL)
+    request = Request(
+        out=out, shapes=("wide",), changes=("noisy",), sides=(12, 96), against=MODEL, precisions=("fp32", "int8")
+    )
     return evaluate(MODEL, data, request), out
 
 
@@ -182,8 +185,13 @@ def test_pictures_that_are_not_there_are_named(
 
 
 def test_a_precision_that_the_model_lacks_is_named(data: Manifest, tmp_path: Path) -> None:
+    poorer = tmp_path / "poorer"
+    shutil.copytree(MODEL, poorer)
+    said = json.loads((poorer / "model.json").read_bytes())
+    del said["files"]["fp16"]
+    (poorer / "model.json").write_text(json.dumps(said))
     with pytest.raises(ModelError, match="no fp16 file, only fp32, int8"):
-        evaluate(MODEL, data, Request(out=tmp_path, precisions=("fp16",)))
+        evaluate(poorer, data, Request(out=tmp_path, precisions=("fp16",)))
 
 
 def test_a_speed_that_cannot_be_measured_is_said_with_the_reason(tmp_path: Path) -> None:
@@ -200,6 +208,6 @@ def test_the_command_prints_the_report_and_keeps_it(data: Manifest, tmp_path: Pa
     told = json.loads(result.stdout)
     assert told["name"] == "yolov8n-facemask"
     assert np.isfinite(told["sets"][0]["figures"]["map50"]["value"])
-    assert (tmp_path / "out" / "report.md").read_text().startswith("# yolov8n-facemask, version 1")
+    assert (tmp_path / "out" / "report.md").read_text().startswith(f"# {told['name']}, version ")
     result = CliRunner().invoke(main, [*common, *short])
     assert "| drawn, wide, int8 |" in result.stdout

@@ -95,7 +95,7 @@ def test_a_model_takes_the_place_of_the_old_one_when_it_answers_the_golden_pictu
         "golden.jpg", "model-fp16.bin", "model-fp16.xml", "model.json", "model.onnx", "provenance.json"
     ]  # fmt: skip
     assert export.read_provenance(out) == provenance
-    assert export.read_provenance(MODEL) is None
+    assert export.read_provenance(tmp_path) is None
     for precision in ("fp32", "fp16"):
         detector = Detector(out, DetectorSettings.model_validate({"precision": precision}))
         assert detector.card == card
