@@ -23,6 +23,8 @@ from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
 from api.drift_feed import DriftFeed
+from api.label_feed import LabelFeed
+from api.labelling import Labelling
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, ProblemError
 from api.roster import RosterFeed
 from api.stream import DetectionStream
@@ -74,6 +76,8 @@ class Services(msgspec.Struct, frozen=True):
     """One batch is unpacked at a time."""
     drift: DriftFeed
     system: SystemMonitor
+    label_feed: LabelFeed
+    labels: Labelling
     patience: Patience = Patience()
 
 

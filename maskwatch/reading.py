@@ -95,6 +95,7 @@ async def follow_all(
     places: Mapping[TopicPartition, float],
     caught_up: asyncio.Event | None = None,
     wait_ms: int = kafka.LONE_WAIT_MS,
+    most: Mapping[TopicPartition, int] | None = None,
 ) -> AsyncGenerator[Record, None]:
     """Yield every record of some partitions from some time ago, then go on with what comes; one consumer for all.
 
@@ -106,6 +107,8 @@ async def follow_all(
         Set once all that was there at the start has been yielded and taken.
     wait_ms
         How late a record may be, in milliseconds: looking more often costs more.
+    most
+        For some partitions: so many records before its end it begins at the earliest, whatever `places` says.
 
     Raises
     ------
@@ -121,7 +124,8 @@ async def follow_all(
                 there = await span(consumer, settings, [place for place in places if places[place] == back_s], back_s)
                 ends |= there.ends
                 for place, start in there.starts.items():
-                    consumer.seek(place, start)
+                    newest = there.ends[place] - most[place] if most and place in most else 0
+                    consumer.seek(place, max(start, newest))
         while True:
             batches = await consumer.getmany(timeout_ms=POLL_MS)
             for records in batches.values():

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from maskwatch import __version__, drift_messages, messages
+from maskwatch import __version__, drift_messages, label_messages, messages
 from maskwatch.messages import JPEG
 from maskwatch.settings import PROJECT
 from maskwatch.topics import TOPICS, Name, Topic
@@ -26,6 +26,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "dead-letter.v1": messages.DeadLetter,
     "detection.v1": messages.Detection,
     "episode.v1": drift_messages.Episode,
+    "label.v1": label_messages.FrameLabel,
     "label-request.v1": drift_messages.LabelRequest,
     "prediction.v1": messages.Prediction,
     "scene-knobs.v1": messages.SceneKnobs,
@@ -41,6 +42,7 @@ _TOPICS: dict[Name, str] = {
     Name.SIGNALS: "camera-window.v1",
     Name.DRIFT: "episode.v1",
     Name.ALERTS: "alert.v1",
+    Name.LABELS: "label.v1",
 }
 """The message that a topic's records are."""
 
