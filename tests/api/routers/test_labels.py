@@ -1,21 +1,18 @@
 """Labels over HTTP, on a real Kafka, a real Valkey and a store in a folder."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
 from maskwatch.label_messages import FrameLabel
-from maskwatch.messages import CLASSES, decode
+from maskwatch.messages import decode
 from maskwatch.settings import Settings
 from maskwatch.store import Store, name_of
 from maskwatch.topics import Name
-from tests.api.routers.test_rest import problem
 from tests.support import labelling
 from tests.support.front_door import FrontDoor, front_door
 from tests.support.stack import CreateTopics, Kafka, Valkey
