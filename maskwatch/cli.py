@@ -22,6 +22,7 @@ from maskwatch.camera_commands import cameras
 from maskwatch.data_commands import data
 from maskwatch.drift_commands import alerts, drift
 from maskwatch.errors import MaskwatchError
+from maskwatch.label_commands import dataset, labels
 from maskwatch.lazy import call
 from maskwatch.messages import CLASSES
 from maskwatch.model_commands import mlflow, models
@@ -29,13 +30,13 @@ from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 from maskwatch.training_commands import evaluate, export, train
 
-STAGES = ("detector", "live", "api", "alerts", "archive", "mqtt")
+STAGES = ("detector", "live", "api", "alerts", "dataset", "archive", "mqtt")
 SECTIONS = {
     "Run": ("up", "doctor"),
     "Look": ("topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay", "drift"),
-    "Train": ("data", "train", "export", "evaluate", "models", "mlflow"),
+    "Train": ("data", "labels", "train", "export", "evaluate", "models", "mlflow"),
     "Stages, one process each": STAGES,
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -337,6 +338,8 @@ def live(settings: Settings) -> None:
 
 main.add_command(drift)
 main.add_command(alerts)
+main.add_command(dataset)
+main.add_command(labels)
 
 
 @main.command(short_help="Keep answers to uploads as files by day.")

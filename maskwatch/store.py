@@ -71,7 +71,7 @@ class Store:
             raise StoreError(f"{self._root} does not answer within {self._timeout_s:g} s") from error
 
     def put(self, jpeg: bytes) -> str:
-        """Keep a picture and return its name; on return it is on the disk.
+        """Keep a picture and return its name; on return it is on the disk, and as new as if it had not been there.
 
         Raises
         ------
@@ -80,9 +80,7 @@ class Store:
         """
         name = name_of(jpeg)
         with self._errors(name):
-            path = self._path(PICTURES, name)
-            if not self._files.exists(path) or self._files.size(path) != len(jpeg):
-                self._write(path, jpeg)
+            self._write(self._path(PICTURES, name), jpeg)
         return name
 
     def get(self, name: str) -> bytes | None:

@@ -16,7 +16,7 @@ const CLOSE = 0.45;
 const MOST_ZOOM = 12;
 /** What an arrow key moves a box by, in CSS pixels. */
 const STEP = 2;
-const MARGIN = 28;
+const MARGIN = 8;
 
 export class Desk {
   marks = new Marks([]);
