@@ -100,7 +100,7 @@ def export(checkpoint: Path, entries: Sequence[Entry], golden: Path, folder: Pat
     batches = calibration(entries, plan.shapes) if "int8" in plan.precisions else []
     provenance = Provenance(_sha256(checkpoint), architecture, len(batches), plan)
     card = assemble(add_serving_ends(graph), batches, golden, folder, provenance)
-    shutil.copyfile(checkpoint, folder / CHECKPOINT)
+    shutil.copyfile(checkpoint.with_suffix(".shared.pt"), folder / CHECKPOINT)
     return card
 
 
@@ -153,7 +153,7 @@ def raw_onnx(checkpoint: Path, head: Head) -> Path:
     Returns
     -------
     Path
-        The graph, beside the checkpoint.
+        The graph, beside the checkpoint, as is its copy without the machine's paths.
 
     Raises
     ------

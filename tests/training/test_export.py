@@ -154,6 +154,26 @@ def test_what_sees_nothing_does_not_replace_a_model(tiny: Path, tmp_path: Path) 
 
 
 @needs_torch
+def test_a_checkpoint_is_given_away_without_the_machine_s_folders(tiny: Path, tmp_path: Path) -> None:
+    import torch  # noqa: PLC0415
+
+    from training.raw_onnx import share  # noqa: PLC0415
+
+    trained = torch.load(tiny / export.BEST, weights_only=False)
+    trained["git"] = {"root": "/home/me/maskwatch"}
+    trained["train_args"] = {"model": "/home/me/start.pt", "project": "/home/me/run", "imgsz": 64}
+    trained["model"].args = dict(trained["train_args"])
+    torch.save(trained, tmp_path / "best.pt")
+    share(tmp_path / "best.pt")
+    shared = (tmp_path / "best.shared.pt").read_bytes()
+    assert b"start.pt" in shared
+    assert b"/home/me" not in shared
+    given = torch.load(tmp_path / "best.shared.pt", weights_only=False)
+    assert given["train_args"] == given["model"].args == {"model": "start.pt", "project": "run", "imgsz": 64}
+    assert given["model"].state_dict().keys() == trained["model"].state_dict().keys()
+
+
+@needs_torch
 def test_a_checkpoint_that_is_none_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "best.pt").write_bytes(b"nothing")
     with pytest.raises(ExportError, match="cannot be exported"):
