@@ -108,7 +108,7 @@ def evaluate(  # noqa: PLR0913  # a command line
     docs/evaluation.md.
     """
     call(
-        "training.evaluate:command",
+        "training.evaluation.evaluate:command",
         settings,
         model,
         manifest,
@@ -139,4 +139,4 @@ def export(training: Path, manifest: Path | None, out: Path, golden: Path, **opt
 
     Example: maskwatch export build/train/best-run --name yolov8n-facemask --version 2 --out data/models/default
     """
-    click.echo(call("training.export:command", training, manifest, golden, out, options))
+    click.echo(call("training.artefact.export:command", training, manifest, golden, out, options))

@@ -20,8 +20,8 @@ import msgspec
 
 from maskwatch.addresses import without_user
 from maskwatch.settings import Settings
+from training.artefact.exported import Exported
 from training.errors import PackagesMissingError, TrackingAwayError, TrackingError, TrackingRefusedError
-from training.exported import Exported
 from training.journal import FOLDER, Became, Begun, Event, Kept, Metrics, Parameters, Tags, plain_name
 
 try:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from maskwatch.settings import PROJECT, MlflowSettings, Settings
+from training.artefact.exported import Exported, read_exported
 from training.errors import TrackingAwayError, TrackingError, TrackingRefusedError
-from training.exported import Exported, read_exported
 from training.journal import Begun, Journal, Kept, read
 from training.tracking import send, track
 
