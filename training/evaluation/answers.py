@@ -70,6 +70,7 @@ class Examinee:
         self.precision: Precision = precision
         self._detector = Detector(folder, DetectorSettings.model_validate(options))
         self.card = self._detector.card
+        self.ref = self._detector.ref
         self._kept = kept
 
     def __enter__(self) -> Self:
@@ -106,7 +107,7 @@ class Examinee:
         """
         pairs = [(entry, shown) for entry in entries if (shown := view.place(entry)) is not None]
         blank = Answers(
-            self._detector.ref,
+            self.ref,
             self.precision,
             shape,
             self.card.shapes[shape],
