@@ -30,7 +30,7 @@ from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 from maskwatch.training_commands import evaluate, export, train
 
-STAGES = ("detector", "live", "api", "alerts", "dataset", "archive", "mqtt")
+STAGES = ("detector", "live", "api", "alerts", "dataset", "rollout", "archive", "mqtt")
 SECTIONS = {
     "Run": ("up", "doctor"),
     "Look": ("topics", "settings"),
@@ -334,6 +334,16 @@ def live(settings: Settings) -> None:
     Example: maskwatch live
     """
     call("maskwatch.lazy:run_stage", "live", "consumers.live:keep_live", settings)
+
+
+@main.command(short_help="Change which model serves, by command.")
+@click.pass_obj
+def rollout(settings: Settings) -> None:
+    """Take commands to promote a model or to roll back; one of them works at a time, further ones wait to take over.
+
+    Example: maskwatch rollout
+    """
+    call("maskwatch.lazy:run_stage", "rollout", "processors.rollout:roll_out", settings)
 
 
 main.add_command(drift)

@@ -23,6 +23,7 @@ GROUPS: Mapping[str, tuple[str, tuple[Name, ...]]] = {
     "drift": ("drift", (Name.DETECTIONS,)),
     "alerts": ("alerts", (Name.DRIFT,)),
     "dataset": ("dataset", (Name.LABELS,)),
+    "rollout": ("rollout", (Name.COMMANDS,)),
     "archive": ("archive", (Name.PREDICTIONS,)),
 }
 """Consumer groups, the stage that each is of, and what it reads."""

@@ -90,6 +90,7 @@ MEMORY_BYTES = Gauge("maskwatch_memory_bytes", "Resident memory of a process", [
 MODEL_LOADED = Gauge(
     "maskwatch_model_loaded", "1: the model that a worker has loaded", ["name", "version"], multiprocess_mode="liveall"
 )
+MODELS_REFUSED = Counter("maskwatch_models_refused", "Models that a worker was to serve and could not")
 
 
 class Figure(NamedTuple):

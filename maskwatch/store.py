@@ -1,8 +1,9 @@
-"""Pictures and what is said about them, kept by content at any place that fsspec reaches.
+"""Pictures, what is said about them, and models, kept by content at any place that fsspec reaches.
 
 ``{store.url}/pictures/ab/ab12….jpg`` is the JPEG whose SHA-256 is its name; ``labels/cd/cd34….json`` is the label of
-the frame whose id has that SHA-256, as `labels.v1` has it. Files are written whole or not at all, and a picture is on
-the disk when :meth:`Store.put` returns. The calls block: give them to a thread.
+the frame whose id has that SHA-256, as `labels.v1` has it; ``models/ef56…/`` are a model's files. Files are written
+whole or not at all, and a picture is on the disk when :meth:`Store.put` returns. The calls block: give them to a
+thread.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import fsspec  # type: ignore[import-untyped]  # it ships no types
 from maskwatch.errors import SettingsError, StoreError
 from maskwatch.settings import Settings
 
-PICTURES, LABELS = "pictures", "labels"
+PICTURES, LABELS, MODELS = "pictures", "labels", "models"
 
 _T = TypeVar("_T")
 
@@ -176,6 +177,30 @@ class Store:
         with self._errors(PICTURES):
             found = self._found(PICTURES, ".jpg")
             return {path.rpartition("/")[2].removesuffix(".jpg"): _written(entry) for path, entry in found.items()}
+
+    def write_model(self, model: str, file: str, data: bytes) -> None:
+        """Keep a file of a model, which is named by the SHA-256 of its ``model.json``.
+
+        Raises
+        ------
+        StoreError
+            If that cannot be done.
+        """
+        with self._errors(file):
+            self._write(f"{self._root}/{MODELS}/{model}/{file}", data)
+
+    def read_model(self, model: str, file: str) -> bytes:
+        """Return a file of a model; whether it is the right one is for the caller to check.
+
+        Raises
+        ------
+        StoreError
+            If it is not there, or cannot be read.
+        """
+        with self._errors(file):
+            if (data := self._read(f"{self._root}/{MODELS}/{model}/{file}")) is None:
+                raise StoreError(f"{file} of the model {model[:12]} is not in {self._root}")
+        return data
 
     def _path(self, kind: str, name: str, suffix: str = ".jpg") -> str:
         return f"{self._root}/{kind}/{name[:2]}/{name}{suffix}"
