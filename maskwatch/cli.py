@@ -32,8 +32,7 @@ from maskwatch.training_commands import evaluate, export, train
 
 STAGES = ("detector", "live", "api", "alerts", "dataset", "rollout", "archive", "mqtt")
 SECTIONS = {
-    "Run": ("up", "doctor"),
-    "Look": ("topics", "settings"),
+    "Run": ("up", "doctor", "topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay", "drift"),
     "Train": ("data", "labels", "train", "export", "evaluate", "models", "mlflow"),
