@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from maskwatch.drift_settings import AlertSettings, DriftSettings, SamplingSettings
 from maskwatch.errors import SettingsError, did_you_mean
+from maskwatch.learning_settings import GateSettings
 from maskwatch.settings_group import Group
 
 PREFIX = "MASKWATCH_"
@@ -248,6 +249,7 @@ class Settings(BaseSettings):
     drift: DriftSettings = DriftSettings()
     alerts: AlertSettings = AlertSettings()
     sampling: SamplingSettings = SamplingSettings()
+    gate: GateSettings = GateSettings()
     mqtt: MqttSettings = MqttSettings()
     mlflow: MlflowSettings = MlflowSettings()
     metrics: MetricsSettings = MetricsSettings()

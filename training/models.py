@@ -17,8 +17,8 @@ from maskwatch.errors import MaskwatchError, ModelError
 from maskwatch.lazy import call
 from maskwatch.model import FILE
 from maskwatch.settings import MODELS, Settings
+from training.artefact.exported import FIGURES, figures_of, read_exported
 from training.errors import TrackingError
-from training.exported import FIGURES, figures_of, read_exported
 from training.journal import Begun, read
 
 if TYPE_CHECKING:
