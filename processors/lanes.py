@@ -15,7 +15,8 @@ from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from processors.serving import Serving
 
-POLL_MS = 250
+POLL_MS = 500
+"""So often it is looked whether to stop."""
 
 log = structlog.get_logger(__name__)
 

@@ -1,7 +1,8 @@
 """``maskwatch labels import``: bring in what was labelled elsewhere, as if it had been said in the console.
 
-A folder is read as :mod:`training.importing` reads it. Each picture goes through the same checks as a label of the
-console, then into the store, and only then is its label written to ``labels.v1``. Doing it again changes nothing.
+A folder is read as :mod:`training.datasets.importing` reads it. Each picture goes through the same checks as a label
+of the console, then into the store, and only then is its label written to ``labels.v1``. Doing it again changes
+nothing.
 """
 
 import asyncio
@@ -27,9 +28,9 @@ from maskwatch.quantities import say_count
 from maskwatch.settings import Settings
 from maskwatch.store import Store, name_of
 from maskwatch.topics import Name, partition_count
-from training import importing
-from training.catalogue import FormatName, Picture
-from training.classes import table
+from training.datasets import importing
+from training.datasets.catalogue import FormatName, Picture
+from training.datasets.classes import table
 from training.errors import CatalogueError
 from training.steps import Step, no_step, shown
 
