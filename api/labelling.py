@@ -26,7 +26,7 @@ from maskwatch import kafka
 from maskwatch.errors import BrokerError, PictureError, StoreError
 from maskwatch.fingerprint import LookAlikes, fingerprint
 from maskwatch.label_checks import complaint
-from maskwatch.label_messages import OWN, FrameLabel, own_key, proposal_of
+from maskwatch.label_messages import FrameLabel, own_hash, own_key, proposal_of
 from maskwatch.messages import MarkedFace, encode
 from maskwatch.pictures import jpeg_size
 from maskwatch.settings import Settings
@@ -133,7 +133,7 @@ class Labelling:
         before, waiting = self.table.label(said.frame), self.table.request(said.frame)
         if self.table.is_erased(said.frame):
             raise ProblemError(PICTURE_GONE, "It was erased.")
-        if before is None and waiting is None and not said.frame.startswith(OWN):
+        if before is None and waiting is None and not own_hash(said.frame):
             raise ProblemError(UNKNOWN_FRAME, "Nobody was asked to label such a frame.")
         try:
             await self._refuse_anothers(said)
@@ -221,8 +221,9 @@ class Labelling:
             raise ProblemError(FRAME_HELD, "Somebody else is labelling it: it was left for too long.")
 
     async def _picture(self, frame: str) -> bytes:
-        if frame.startswith(OWN) and self.table.label(frame) is None:
-            jpeg = await self._store.within(self._store.get, frame.removeprefix(OWN))
+        own = own_hash(frame)
+        if own and self.table.label(frame) is None:
+            jpeg = await self._store.within(self._store.get, own)
         else:
             jpeg = await self.pictures.find(frame)
         if jpeg is None:
@@ -250,7 +251,7 @@ class Labelling:
             at=datetime.now(UTC),
             by=said.by,
             faces=said.faces,
-            sha256=name_of(jpeg) if said.state == "labelled" or said.frame.startswith(OWN) else "",
+            sha256=name_of(jpeg) if said.state == "labelled" or own_hash(said.frame) else "",
             width=size[0],
             height=size[1],
             fingerprint=print_,

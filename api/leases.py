@@ -7,12 +7,15 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import cast
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from api.upload_index import store_errors
 from maskwatch.settings import Settings
+
+CONNECTIONS = 8
+"""To Valkey, at most; whoever finds all of them in use waits for one."""
 
 AT_A_TIME = 64
 """Frames that are asked for in one go."""
@@ -40,14 +43,16 @@ class ValkeyLeases:
         self._timeout_s = settings.valkey.timeout_s
         self._prefix = settings.kafka.topic_prefix
         self._lease_ms = int(settings.labels.lease_s * 1000)
-        self._client = Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             settings.valkey_url,
+            max_connections=CONNECTIONS,
+            timeout=self._timeout_s,
             socket_timeout=self._timeout_s,
             socket_connect_timeout=self._timeout_s,
             # One new connection at once, since Valkey may just have been restarted; then the caller decides.
             retry=Retry(NoBackoff(), 1),
-            max_connections=16,
         )
+        self._client = Redis.from_pool(pool)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -72,12 +77,10 @@ class ValkeyLeases:
         """
         mine: list[str] = []
         for start in range(0, len(frames), AT_A_TIME):
-            if len(mine) >= most:
-                break
             offered = frames[start : start + AT_A_TIME]
-            holders = await self._holders(offered)
-            free = [frame for frame, other in zip(offered, holders, strict=True) if other in {"", holder}]
-            mine += await self._take(free[: most - len(mine)], holder)
+            while len(mine) < most and (free := await self._free([one for one in offered if one not in mine], holder)):
+                # Of these somebody else may take some in the same moment: then there are others.
+                mine += await self._take(free[: most - len(mine)], holder)
         return mine
 
     async def holder(self, frame: str) -> str:
@@ -94,13 +97,15 @@ class ValkeyLeases:
             pipe.eval(_GIVE_BACK, 1, self._key(frame), holder)
         await self._within(pipe.execute())
 
+    async def _free(self, frames: Sequence[str], holder: str) -> list[str]:
+        holders = await self._holders(frames) if frames else []
+        return [frame for frame, other in zip(frames, holders, strict=True) if other in {"", holder}]
+
     async def _holders(self, frames: Sequence[str]) -> list[str]:
         found = await self._within(self._client.mget([self._key(frame) for frame in frames]))
         return [value.decode() if value else "" for value in cast("list[bytes | None]", found)]
 
     async def _take(self, frames: Sequence[str], holder: str) -> list[str]:
-        if not frames:
-            return []
         pipe = self._client.pipeline(transaction=False)
         for frame in frames:
             pipe.eval(_TAKE, 1, self._key(frame), holder, self._lease_ms)

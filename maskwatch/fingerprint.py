@@ -35,11 +35,9 @@ def fingerprint(jpeg: bytes) -> str:
 
     Examples
     --------
-    >>> ramp = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
-    >>> buffer = BytesIO()
-    >>> Image.fromarray(ramp).save(buffer, "PNG")
-    >>> fingerprint(buffer.getvalue())
-    '8000000000000000'
+    >>> blocks = np.kron(np.random.default_rng(1).integers(0, 256, (4, 4), np.uint8), np.ones((16, 16), np.uint8))
+    >>> fingerprint(cv2.imencode(".png", blocks)[1].tobytes())
+    'e446f00f0ff00fb9'
     """
     pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
     if pixels is None:

@@ -4,6 +4,7 @@ A record is whole, and its key is what it is about: the newest of a key is true,
 one. The picture itself lies in the store under the hash that the label names (:mod:`maskwatch.store`).
 """
 
+import re
 from datetime import datetime
 from typing import Literal
 
@@ -14,6 +15,8 @@ from maskwatch.messages import DetectedFace, MarkedFace, ModelRef
 
 OWN = "sha256:"
 """What the key of a picture begins with that is no camera's: its hash follows."""
+
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -62,6 +65,18 @@ def own_key(sha256: str) -> str:
     'sha256:ab12'
     """
     return f"{OWN}{sha256}"
+
+
+def own_hash(frame: str) -> str:
+    """Return the hash that the key of a picture of one's own names; empty if it is no such key.
+
+    Examples
+    --------
+    >>> own_hash("sha256:../../other"), own_hash("door-2:s1:7"), own_hash(own_key("ab" * 32)) == "ab" * 32
+    ('', '', True)
+    """
+    name = frame.removeprefix(OWN)
+    return name if name != frame and _HASH.fullmatch(name) else ""
 
 
 def proposal_of(request: LabelRequest) -> Proposal:

@@ -203,6 +203,9 @@ class Store:
         return data
 
     def _path(self, kind: str, name: str, suffix: str = ".jpg") -> str:
+        # A hash comes from whoever writes a label, and must not lead out of the folder.
+        if not name.isalnum():
+            raise StoreError(f"{name!r} is no hash")
         return f"{self._root}/{kind}/{name[:2]}/{name}{suffix}"
 
     def _label(self, frame: str) -> str:

@@ -246,7 +246,7 @@ class ReviewPage {
   #sent() {
     this.progress.refresh();
     if (this.supply.sheets.length === 0) this.supply.refill();
-    this.#updated();
+    this.#heard();
   }
 
   /** What stands in place of the frame; same id, same card. @returns {{id: string, element: HTMLElement} | null} */
@@ -257,7 +257,8 @@ class ReviewPage {
     if (error !== null && current === null)
       return { id: `error ${error.message}`, element: failed("The frames to label cannot be read", error, { refresh: () => this.supply.refill() }) };
     if (!heard || current !== null) return { id: "loading", element: skeleton() };
-    return { id: "empty", element: nothing(this.outbox.saved > 0) };
+    const finished = this.outbox.saved > 0;
+    return { id: `empty ${finished}`, element: nothing(finished) };
   }
 }
 

@@ -120,7 +120,7 @@ export class Supply extends EventTarget {
 
   /** Show a frame again. @param {Sheet} sheet */
   back(sheet) {
-    sheet.load();
+    this.#load(sheet);
     this.sheets = [sheet, ...this.sheets.filter(({ frame }) => frame !== sheet.frame)];
     for (const far of this.sheets.splice(HELD + 1)) {
       far.rest();
@@ -186,7 +186,14 @@ export class Supply extends EventTarget {
       if (there.has(about.frame) || passing.has(about.frame) || this.sheets.length >= HELD) continue;
       this.sheets.push(new Sheet(about));
     }
-    for (const sheet of this.sheets) sheet.load().then(() => this.dispatchEvent(new Event("change")));
+    for (const sheet of this.sheets) this.#load(sheet);
+  }
+
+  /** @param {Sheet} sheet */
+  async #load(sheet) {
+    if (sheet.bitmap !== null) return;
+    await sheet.load();
+    this.dispatchEvent(new Event("change"));
   }
 
   #giveBack() {
