@@ -110,8 +110,6 @@ async def follow_all(
     caught_up
         Set once all that was there at the start has been yielded and taken.
     <<<<<<< HEAD
-    wait_ms
-        How late a record may be, in milliseconds: looking more often costs more.
     most
         For some partitions: so many records before its end it begins at the earliest, whatever `places` says.
     =======
