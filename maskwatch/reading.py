@@ -109,11 +109,8 @@ async def follow_all(
         How far back each begins, in seconds; infinity for its beginning.
     caught_up
         Set once all that was there at the start has been yielded and taken.
-    <<<<<<< HEAD
     most
         For some partitions: so many records before its end it begins at the earliest, whatever `places` says.
-    =======
-    >>>>>>> five
 
     Raises
     ------
