@@ -28,14 +28,14 @@ from maskwatch.messages import CLASSES
 from maskwatch.model_commands import mlflow, models
 from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
-from maskwatch.training_commands import evaluate, export, train
+from maskwatch.training_commands import evaluate, export, retrain, train
 
 STAGES = ("detector", "live", "api", "alerts", "dataset", "rollout", "archive", "mqtt")
 SECTIONS = {
     "Run": ("up", "doctor", "topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay", "drift"),
-    "Train": ("data", "labels", "train", "export", "evaluate", "models", "mlflow"),
+    "Train": ("data", "labels", "train", "export", "evaluate", "retrain", "models", "mlflow"),
     "Stages, one process each": STAGES,
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -211,6 +211,7 @@ main.add_command(data)
 main.add_command(train)
 main.add_command(export)
 main.add_command(evaluate)
+main.add_command(retrain)
 
 
 @main.group(short_help="Turn the demo scene's knobs; draw pictures for training.")

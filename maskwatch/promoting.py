@@ -52,6 +52,38 @@ def roll_back(settings: Settings, *, why: str) -> None:
     asyncio.run(_roll_back(settings, why))
 
 
+async def propose(settings: Settings, folder: Path, verdict: Verdict, instead_of: str, why: str) -> str:
+    """Put a judged model into the store, and let the rollout promote it if the verdict says so.
+
+    Parameters
+    ----------
+    folder
+        The exported model.
+    verdict
+        The gate's.
+    instead_of
+        ``sha256`` of the champion that it was judged against, empty for each worker's own.
+    why
+        Kept with the version.
+
+    Returns
+    -------
+    str
+        Id of the command.
+
+    Raises
+    ------
+    BrokerError
+        If Kafka does not take it.
+    StoreError
+        If the store does not.
+    """
+    model = await asyncio.to_thread(publish, folder, Store(settings))
+    command = _command("propose", why, model=model, verdict=verdict, instead_of=instead_of)
+    await _send(settings, command)
+    return command.id
+
+
 async def _promote(settings: Settings, which: str, verdict: Verdict | None, why: str) -> None:
     champion = await champion_of(settings)
     folder = DetectorSettings(model=Path(which)).model
@@ -122,10 +154,14 @@ def _command(
     )  # fmt: skip
 
 
-async def _ask(settings: Settings, command: ModelCommand) -> None:
+async def _send(settings: Settings, command: ModelCommand) -> None:
     value, headers = encode(command, kind="maskwatch.model-command.v1", source="/cli", id=command.id, time=command.at)
     async with kafka.running(kafka.durable_producer(settings), settings) as producer:
         await kafka.send(producer, settings, Name.COMMANDS, key=command.kind, value=value, headers=headers)
+
+
+async def _ask(settings: Settings, command: ModelCommand) -> None:
+    await _send(settings, command)
     champion = await _answer(settings, command)
     if champion.command != command.id:
         raise ModelError(f"meanwhile {champion.by} has made {_named(champion.model)} the champion: look, and ask again")

@@ -11,6 +11,7 @@ from maskwatch.model_messages import PublishedModel
 from maskwatch.settings import Settings
 from maskwatch.store import Store
 
+CHECKPOINT = "checkpoint.pt"
 FOLDER = "models"
 """Below the data directory: models that were fetched, each in a folder that is named by its SHA-256."""
 
@@ -68,6 +69,21 @@ def fetch(model: PublishedModel, store: Store, settings: Settings) -> Path:
             _write(folder / name, store.read_model(model.sha256, name))
         check_file(folder, name, digest)
     return folder
+
+
+def fetch_checkpoint(model: PublishedModel, store: Store, settings: Settings) -> Path:
+    """Fetch what a training goes on from, beside what serves. Blocks.
+
+    Raises
+    ------
+    StoreError
+        If the store does not answer, or the model came without a checkpoint.
+    """
+    path = settings.data_dir / FOLDER / model.sha256 / CHECKPOINT
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, store.read_model(model.sha256, CHECKPOINT))
+    return path
 
 
 def _write(path: Path, data: bytes) -> None:

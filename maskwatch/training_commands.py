@@ -141,3 +141,18 @@ def export(training: Path, manifest: Path | None, out: Path, golden: Path, **opt
     Example: maskwatch export build/train/best-run --name yolov8n-facemask --version 2 --out data/models/default
     """
     click.echo(call("training.artefact.export:command", training, manifest, golden, out, options))
+
+
+@click.command("retrain", short_help="Learn from people's labels: train, judge, and swap if it is better.")
+@click.option("--out", "folder", type=_FOLDER, help="The round's folder; one that was cut off is gone on with.")
+@click.option("--why", default="asked for", show_default=True, metavar="TEXT", help="Kept with the version.")
+@click.option("--json", "as_json", is_flag=True, help="The verdict, for scripts.")
+@click.pass_obj
+def retrain(settings: Settings, folder: Path | None, why: str, *, as_json: bool) -> None:
+    """Train the champion on with what people labelled, judge the result, and propose it to the rollout.
+
+    Example: maskwatch retrain --why "the light at the door has changed"
+
+    Needs the training packages. A model that the gate refuses is kept with its verdict and serves nowhere.
+    """
+    call("training.round:command", settings, folder, why, as_json=as_json)
