@@ -1,4 +1,4 @@
-"""The settings of labels, of where pictures are kept, and of when they are enough."""
+"""The settings of labels, and of where pictures are kept."""
 
 from pathlib import Path
 
@@ -30,19 +30,3 @@ class LabelSettings(Group):
         FROZEN, description="manifest whose test part is frozen: what looks like it is refused; empty refuses nothing"
     )
     days: int = Field(0, ge=0, description="labels and their pictures are erased after so many days; 0: never")
-
-
-class RetrainSettings(Group):
-    """When labels are enough, and what is made of them."""
-
-    labels: int = Field(100, ge=1, description="people's labels since the last training that a retrain needs")
-    base: Path | None = Field(
-        FROZEN,
-        description="manifest of the base set, which is rehearsed and judges where its pictures lie here; elsewhere "
-        "people are drawn to be rehearsed",
-    )
-    rehearsal: int = Field(400, ge=1, description="pictures of earlier trainings that are rehearsed at most")
-    epochs: int = Field(10, ge=1, description="of a round")
-    image_size: int = Field(416, ge=32, le=2048, description="pixels of the long side while it trains")
-    learning_rate: float = Field(0.0003, gt=0, le=1, description="of AdamW at its height")
-    seed: int = Field(1, description="what is chosen by chance follows from this")

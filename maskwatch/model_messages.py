@@ -108,11 +108,11 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
 
 
-CommandKind = Literal["propose", "promote", "roll-back"]
+CommandKind = Literal["propose", "promote", "roll-back", "retrain"]
 
 
 class ModelCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of the rollout, on ``commands.v1``."""
+    """What is asked of the rollout, or of the retrainer, on ``commands.v1``."""
 
     id: str
     kind: CommandKind
@@ -125,3 +125,24 @@ class ModelCommand(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     """Of a proposal: it is promoted if the verdict says so."""
     why: str = ""
+
+
+RunState = Literal["running", "finished", "failed"]
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One round of the learning loop, on ``runs.v1``; the newest record of each counts."""
+
+    id: str
+    state: RunState
+    started: datetime
+    updated: datetime
+    why: str
+    labels: int
+    """People's labels that there were when it started: what comes later counts for the next round."""
+    said: str = ""
+    """The last that it said, for people."""
+    promote: bool | None = None
+    """What the gate said, once it did."""
+    attempts: int = 1
+    """How often its process was started."""

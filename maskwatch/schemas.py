@@ -32,6 +32,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "model-command.v1": model_messages.ModelCommand,
     "model-version.v1": model_messages.ModelVersion,
     "prediction.v1": messages.Prediction,
+    "run.v1": model_messages.Run,
     "scene-knobs.v1": messages.SceneKnobs,
 }
 
@@ -49,6 +50,7 @@ _TOPICS: dict[Name, str] = {
     Name.MODELS: "champion.v1",
     Name.MODEL_VERSIONS: "model-version.v1",
     Name.COMMANDS: "model-command.v1",
+    Name.RUNS: "run.v1",
 }
 """The message that a topic's records are."""
 

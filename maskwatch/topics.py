@@ -54,6 +54,7 @@ class Name(StrEnum):
     MODELS = "models.v1"
     MODEL_VERSIONS = "model-versions.v1"
     COMMANDS = "commands.v1"
+    RUNS = "runs.v1"
     DETECTIONS_DLQ = "detections.v1.dlq"
     FRAMES_LIVE_DLQ = "frames.live.v1.dlq"
     FRAMES_UPLOAD_DLQ = "frames.upload.v1.dlq"
@@ -152,7 +153,8 @@ TOPICS = (
     Topic(Name.LABELS, "frame", 8, "what people say is on them", compacted=True, forget_ms=FORGET_MS),
     Topic(Name.MODELS, "model", 1, "the model that serves", compacted=True),
     Topic(Name.MODEL_VERSIONS, "version", 1, "every model that was judged, and what became of it", compacted=True),
-    Topic(Name.COMMANDS, "kind", 1, "what is asked of the rollout of models", retention_ms=30 * DAY),
+    Topic(Name.COMMANDS, "kind", 1, "what is asked of the learning loop", retention_ms=30 * DAY),
+    Topic(Name.RUNS, "run", 1, "rounds of the learning loop, and how far they are", compacted=True),
     Topic(
         Name.DETECTIONS_DLQ, "camera", 32, "detections that could not be read, and why",
         retention_ms=14 * DAY, disk_share=0.01,

@@ -41,6 +41,8 @@ def decide(
         With no change and the reason, where there is nothing to do or the command has come too late: somebody else
         was first.
     """
+    if command.kind == "retrain":
+        return Decision("left to the retrainer")
     serves = champion.model if champion else None
     if problem := _problem(command, champion):
         return Decision(f"refused: {problem}")

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from maskwatch.label_messages import FrameLabel
-from maskwatch.label_settings import RetrainSettings
+from maskwatch.learning_settings import RetrainSettings
 from maskwatch.settings import PROJECT
 from maskwatch.store import Store
 from training.datasets import importing
