@@ -163,7 +163,7 @@ class Detector:
         self._path = check_file(folder, file.path, file.sha256)
         for name, digest in file.beside.items():
             check_file(folder, name, digest)
-        self.ref = ModelRef(self.card.name, self.card.version, file.sha256)
+        self.ref = ModelRef(self.card.name, self.card.version, file.identity)
         self._networks: dict[ShapeName, Network] = {}
         self._loading = threading.Lock()
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="inference")

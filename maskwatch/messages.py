@@ -83,7 +83,7 @@ class FrameRef(msgspec.Struct, frozen=True):
 
 
 class ModelRef(msgspec.Struct, frozen=True):
-    """Which model looked: `sha256` is that of the file that was loaded."""
+    """Which model looked: `sha256` is that of what was loaded; of several files, of their SHA-256 one a line."""
 
     name: str
     version: str
