@@ -206,7 +206,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     broker.run(),
                     stream.run(),
                     system_monitor.run(),
-                    *map(feed.follow, FEEDS),
+                    feed.follow(*FEEDS),
                     drift.run(),
                 )
                 background = [tasks.create_task(one) for one in work]

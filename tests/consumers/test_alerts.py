@@ -60,7 +60,8 @@ async def test_an_episode_is_kept_and_posted_once_whatever_else_comes(
         assert sorted(alert.id for alert in told) == ["e1", "e2", "e3"]
         assert {alert.text for alert in told} == {"door became darker"}
         assert {alert.acknowledged for alert in told} == {None}
-        assert decode(hook.posted[0].body, Alert).id == hook.posted[1].headers["maskwatch-alert"] == "e1"
+        # Which camera's comes first is nobody's promise; what was not taken comes again.
+        assert decode(hook.posted[0].body, Alert).id == hook.posted[1].headers["maskwatch-alert"]
         assert "door became darker" in capsys.readouterr().out
 
 
