@@ -241,11 +241,12 @@ class Detector:
         placed: list[tuple[int, Detected, pictures.Affine]] = []
         for jpeg in jpegs:
             try:
-                pixels, size, affine = pictures.decode(jpeg, self.card.shapes[shape], self._settings.max_pixels)
+                unpacked = pictures.unpack(jpeg, self.card.shapes[shape], self._settings.max_pixels)
             except PictureError as error:
                 outcomes.append(Refused(str(error)))
                 continue
-            seen = Detected(*size, (), appearance(affine.inside(pixels, size)))
+            pixels, affine = pictures.fit(unpacked, self.card.shapes[shape])
+            seen = Detected(*unpacked.size, (), appearance(affine.inside(pixels, unpacked.size), unpacked))
             placed.append((len(outcomes), seen, affine))
             outcomes.append(seen)
             inputs.append(pixels)
