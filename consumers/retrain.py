@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from consumers.retrain_policy import Known, due
@@ -26,9 +26,9 @@ from maskwatch.errors import BrokerError, MessageError
 from maskwatch.kafka import Record
 from maskwatch.label_messages import FrameLabel
 from maskwatch.messages import decode, encode
-from maskwatch.model_messages import ModelCommand, Run
+from maskwatch.model_messages import ModelCommand, Run, RunState, Verdict
 from maskwatch.settings import Settings
-from maskwatch.topics import Name, partition_count, partitions
+from maskwatch.topics import Name, partitions
 from maskwatch.worker import notify_ready
 
 POLL_MS = 1000
@@ -36,6 +36,9 @@ SAY_EVERY_S = 5.0
 STOP_S = 20.0
 """A training ends between two batches, and goes on later."""
 NICE = 19
+COMMAND = (sys.executable, "-m", "maskwatch", "retrain", "--here")
+STOPPED = 75
+"""EX_TEMPFAIL: the training was asked to stop, and goes on when it is started again."""
 PACKAGES = "ultralytics"
 """What a training needs, and the base install has not."""
 
@@ -59,21 +62,20 @@ async def keep_learning(settings: Settings, stop: asyncio.Event) -> None:
         retrainer = Retrainer(settings, producer)
         async with _following(retrainer, settings):
             while not stop.is_set():
-                await _take(consumer, retrainer, settings)
+                await _wait(consumer, settings)
                 if partitions(settings, Name.COMMANDS)[0] in consumer.assignment() and retrainer.knows:
                     await retrainer.look(stop)
 
 
-async def _take(consumer: AIOKafkaConsumer, retrainer: "Retrainer", settings: Settings) -> None:
+async def _wait(consumer: AIOKafkaConsumer, settings: Settings) -> None:
     try:
-        read = await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
+        read = await consumer.getmany(timeout_ms=POLL_MS)
     except KafkaError as error:
         raise BrokerError(f"{Name.COMMANDS} at {settings.bootstrap_servers} cannot be read: {error!r}") from error
-    for record in (record for records in read.values() for record in records):
-        retrainer.hear(record)
-        done = {TopicPartition(record.topic, record.partition): record.offset + 1}
-        if why := await kafka.commit(consumer, done, settings):
-            log.warning("offsets not committed", error=why)
+    # What they say is followed with the rest: here it only counts who owns them.
+    done = {partition: records[-1].offset + 1 for partition, records in read.items()}
+    if why := await kafka.commit(consumer, done, settings):
+        log.warning("offsets not committed", error=why)
 
 
 @asynccontextmanager
@@ -111,8 +113,8 @@ class Retrainer:
         return self._caught_up.is_set()
 
     async def follow(self, settings: Settings) -> None:
-        """Read labels, episodes and rounds for ever."""
-        names = (Name.LABELS, Name.DRIFT, Name.RUNS)
+        """Read labels, episodes, rounds and wishes for ever."""
+        names = (Name.LABELS, Name.DRIFT, Name.RUNS, Name.COMMANDS)
         places = {place: float("inf") for name in names for place in partitions(settings, name)}
         async for record in reading.follow_all(settings, places, self._caught_up):
             self.take(record)
@@ -128,20 +130,14 @@ class Retrainer:
             elif name == Name.DRIFT:
                 episode = decode(record.value, Episode)
                 self._episode = max(self._episode or episode.started, episode.started)
+            elif name == Name.COMMANDS:
+                command = decode(record.value, ModelCommand)
+                self._asked = command if command.kind == "retrain" else self._asked
             else:
                 run = decode(record.value, Run)
                 self._runs[run.id] = run
         except MessageError as error:
             log.warning("malformed record skipped", topic=record.topic, offset=record.offset, error=str(error))
-
-    def hear(self, record: Record) -> None:
-        """Take a command: whoever asks for a round gets one, though the retrainer end before it starts."""
-        try:
-            command = decode(record.value, ModelCommand)
-        except MessageError:
-            return  # The rollout has said so.
-        if command.kind == "retrain":
-            self._asked = command
 
     async def look(self, stop: asyncio.Event) -> None:
         """Start a round if it is time, or go on with one, and wait for its end."""
@@ -163,7 +159,6 @@ class Retrainer:
                 self._told_missing = True
                 log.warning("a round is due, and what trains is not installed: «make .venv/.train», 3 GB", why=why)
             return
-        self._asked = None
         await self._run(
             Run(id=f"{now:%Y%m%d-%H%M%S}", state="running", started=now, updated=now, why=why, labels=known.labels),
             stop,
@@ -178,11 +173,14 @@ class Retrainer:
         await self._tell(run)
         # 2. It runs.
         folder = self._settings.data_dir / "rounds" / run.id
-        command = [sys.executable, "-m", "maskwatch", "retrain", "--here", "--out", str(folder), "--why", run.why]
         process = await asyncio.create_subprocess_exec(
-            *command, "--json", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            preexec_fn=lambda: os.nice(NICE), start_new_session=True,
-        )  # fmt: skip
+            *COMMAND,
+            *("--out", str(folder), "--why", run.why, "--json"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            preexec_fn=lambda: os.nice(NICE),
+            start_new_session=True,
+        )
         saying = asyncio.create_task(self._say(run, process))
         output = asyncio.create_task(_all(process.stdout))
         ended = asyncio.create_task(process.wait())
@@ -198,16 +196,16 @@ class Retrainer:
         if stop.is_set() and process.returncode != 0:
             return
         # 3. What came of it is known.
-        state = "finished" if process.returncode == 0 else "running" if _may_go_on(process.returncode) else "failed"
+        code = process.returncode
+        state: RunState = "finished" if code == 0 else "running" if _may_go_on(code) else "failed"
         promote = _promote(told) if state == "finished" else None
         await self._tell(msgspec.structs.replace(run, state=state, promote=promote, updated=datetime.now(UTC)))
 
     async def _say(self, run: Run, process: asyncio.subprocess.Process) -> Run:
         """Tell now and then what the round said last."""
-        assert process.stderr is not None
         told = 0.0
         loop = asyncio.get_running_loop()
-        while line := await process.stderr.readline():
+        while process.stderr is not None and (line := await process.stderr.readline()):
             run = msgspec.structs.replace(run, said=line.decode(errors="replace").strip(), updated=datetime.now(UTC))
             if loop.time() - told >= SAY_EVERY_S:
                 told = loop.time()
@@ -218,3 +216,28 @@ class Retrainer:
         self._runs[run.id] = run
         value, headers = encode(run, kind="maskwatch.run.v1", source="/retrain", id=run.id, time=run.updated)
         await kafka.send(self._producer, self._settings, Name.RUNS, key=run.id, value=value, headers=headers)
+
+
+async def _end(process: asyncio.subprocess.Process, ended: "asyncio.Task[int]") -> None:
+    """Ask a round to stop, which it does between two batches; if it does not, end it."""
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait({ended}, timeout=STOP_S)
+    if process.returncode is None:
+        process.kill()
+    await ended
+
+
+async def _all(stream: asyncio.StreamReader | None) -> bytes:
+    return await stream.read() if stream is not None else b""
+
+
+def _may_go_on(code: int | None) -> bool:
+    """Tell whether a round whose process ended so goes on when it is started again: it was killed, or stopped."""
+    return code is not None and (code < 0 or code in {STOPPED, 128 + signal.SIGTERM, 128 + signal.SIGKILL})
+
+
+def _promote(told: bytes) -> bool | None:
+    try:
+        return msgspec.json.decode(told, type=Verdict).promote
+    except msgspec.MsgspecError:
+        return None

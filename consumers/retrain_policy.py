@@ -52,18 +52,16 @@ def due(known: Known, settings: RetrainSettings, now: datetime) -> str:
         return ""
     if known.asked is not None and (last is None or known.asked > last.started):
         return known.asked_why or "asked for"
-    if not settings.automatic:
-        return ""
-    if last is not None and now - last.updated < timedelta(seconds=settings.cooldown_s):
-        return ""
+    rests = last is not None and now - last.updated < timedelta(seconds=settings.cooldown_s)
     new = known.labels - (last.labels if last else 0)
-    if new < settings.labels:
+    if not settings.automatic or rests or new < settings.labels:
         return ""
-    if known.episode is not None and (last is None or known.episode > last.started):
-        return f"{new} new labels, and a drift"
-    if last is not None and last.started < scheduled(now, settings):
-        return f"{new} new labels, and the weekly round"
-    return f"{new} new labels" if new >= settings.alone else ""
+    reasons = [
+        (known.episode is not None and (last is None or known.episode > last.started), ", and a drift"),
+        (last is not None and last.started < scheduled(now, settings), ", and the weekly round"),
+        (new >= settings.alone, ""),
+    ]
+    return next((f"{new} new labels{reason}" for holds, reason in reasons if holds), "")
 
 
 def scheduled(now: datetime, settings: RetrainSettings) -> datetime:

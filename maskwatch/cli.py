@@ -30,7 +30,7 @@ from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 from maskwatch.training_commands import evaluate, export, retrain, train
 
-STAGES = ("detector", "live", "api", "alerts", "dataset", "rollout", "archive", "mqtt")
+STAGES = ("detector", "live", "api", "alerts", "dataset", "rollout", "retrainer", "archive", "mqtt")
 SECTIONS = {
     "Run": ("up", "doctor", "topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
@@ -344,6 +344,16 @@ def rollout(settings: Settings) -> None:
     Example: maskwatch rollout
     """
     call("maskwatch.lazy:run_stage", "rollout", "processors.rollout:roll_out", settings)
+
+
+@main.command(short_help="Start rounds of the learning loop.")
+@click.pass_obj
+def retrainer(settings: Settings) -> None:
+    """Start a round when there are labels enough and it is time, at low priority; one at a time, whoever runs it.
+
+    Example: MASKWATCH_RETRAIN__LABELS=50 maskwatch retrainer
+    """
+    call("maskwatch.lazy:run_stage", "retrainer", "consumers.retrain:keep_learning", settings)
 
 
 main.add_command(drift)

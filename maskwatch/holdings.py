@@ -24,6 +24,7 @@ GROUPS: Mapping[str, tuple[str, tuple[Name, ...]]] = {
     "alerts": ("alerts", (Name.DRIFT,)),
     "dataset": ("dataset", (Name.LABELS,)),
     "rollout": ("rollout", (Name.COMMANDS,)),
+    "retrain": ("retrainer", (Name.COMMANDS,)),
     "archive": ("archive", (Name.PREDICTIONS,)),
 }
 """Consumer groups, the stage that each is of, and what it reads."""

@@ -39,7 +39,7 @@ class RetrainSettings(Group):
     hour: int = Field(2, ge=0, le=23, description="of the weekly round, in UTC; missed, it is made up for")
     cooldown_s: float = Field(3600, ge=0, description="from the end of a round to the next, in seconds")
     attempts: int = Field(5, ge=1, description="starts of one round, after each of which it goes on where it was")
-    automatic: bool = Field(True, description="start rounds by themselves; without it only when asked")
+    automatic: bool = Field(default=True, description="start rounds by themselves; without it only when asked")
     base: Path | None = Field(
         FROZEN,
         description="manifest of the base set, which is rehearsed and judges where its pictures lie here; elsewhere "

@@ -52,6 +52,18 @@ def roll_back(settings: Settings, *, why: str) -> None:
     asyncio.run(_roll_back(settings, why))
 
 
+def ask_for_round(settings: Settings, *, why: str) -> None:
+    """Ask the retrainer for a round.
+
+    Raises
+    ------
+    BrokerError
+        If Kafka does not take it.
+    """
+    asyncio.run(_send(settings, _command("retrain", why, instead_of=None)))
+    click.echo("asked for: the retrainer starts a round when it has no other; runs.v1 and its log tell how far it is")
+
+
 async def propose(settings: Settings, folder: Path, verdict: Verdict, instead_of: str, why: str) -> str:
     """Put a judged model into the store, and let the rollout promote it if the verdict says so.
 
@@ -142,7 +154,12 @@ def _known(which: str, versions: dict[str, ModelVersion]) -> PublishedModel:
 
 
 def _command(
-    kind: CommandKind, why: str, *, instead_of: str, model: PublishedModel | None = None, verdict: Verdict | None = None
+    kind: CommandKind,
+    why: str,
+    *,
+    instead_of: str | None,
+    model: PublishedModel | None = None,
+    verdict: Verdict | None = None,
 ) -> ModelCommand:
     try:
         by = getpass.getuser()

@@ -144,15 +144,19 @@ def export(training: Path, manifest: Path | None, out: Path, golden: Path, **opt
 
 
 @click.command("retrain", short_help="Learn from people's labels: train, judge, and swap if it is better.")
-@click.option("--out", "folder", type=_FOLDER, help="The round's folder; one that was cut off is gone on with.")
+@click.option("--here", is_flag=True, help="In this process, instead of asking the retrainer for it.")
+@click.option("--out", "folder", type=_FOLDER, help="With --here: the round's folder; one that was cut off goes on.")
 @click.option("--why", default="asked for", show_default=True, metavar="TEXT", help="Kept with the version.")
-@click.option("--json", "as_json", is_flag=True, help="The verdict, for scripts.")
+@click.option("--json", "as_json", is_flag=True, help="With --here: the verdict, for scripts.")
 @click.pass_obj
-def retrain(settings: Settings, folder: Path | None, why: str, *, as_json: bool) -> None:
-    """Train the champion on with what people labelled, judge the result, and propose it to the rollout.
+def retrain(settings: Settings, folder: Path | None, why: str, *, here: bool, as_json: bool) -> None:
+    """Train the champion on with what people labelled, judge the result, and promote it if it is better.
 
     Example: maskwatch retrain --why "the light at the door has changed"
 
-    Needs the training packages. A model that the gate refuses is kept with its verdict and serves nowhere.
+    «maskwatch retrainer», part of «up», does it as soon as it has no other round; see docs/learning.md.
     """
-    call("training.round:command", settings, folder, why, as_json=as_json)
+    if here:
+        call("training.round:command", settings, folder, why, as_json=as_json)
+    else:
+        call("maskwatch.promoting:ask_for_round", settings, why=why)

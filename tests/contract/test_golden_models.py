@@ -13,6 +13,7 @@ from maskwatch.model_messages import (
     ModelCommand,
     ModelVersion,
     PublishedModel,
+    Run,
     Verdict,
 )
 
@@ -58,6 +59,11 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
         ModelVersion(model=TWO, state="champion", changed=NOON, by="ann", why="better", verdict=VERDICT),
         b'{"model":' + TWO_JSON + b',"state":"champion","changed":' + NOON_JSON
         + b',"by":"ann","why":"better","verdict":' + VERDICT_JSON + b"}",
+    ),
+    (
+        Run(id="r1", state="finished", started=NOON, updated=NOON, why="a drift", labels=100, said="done", promote=True),
+        b'{"id":"r1","state":"finished","started":' + NOON_JSON + b',"updated":' + NOON_JSON
+        + b',"why":"a drift","labels":100,"said":"done","promote":true,"attempts":1}',
     ),
 ]  # fmt: skip
 

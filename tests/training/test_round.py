@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -59,7 +60,7 @@ def labelled(store: Store, folder: Path, count: int) -> None:
 
 @pytest.fixture
 async def settings(kafka: Kafka, create_topics: CreateTopics, tmp_path: Path) -> Settings:
-    groups = {
+    groups: dict[str, dict[str, Any]] = {
         "retrain": {"base": None, "rehearsal": 12, "epochs": 2, "image_size": 64},
         "gate": {"pictures": 2},
         "detector": {"precision": "fp32"},
@@ -72,7 +73,7 @@ async def settings(kafka: Kafka, create_topics: CreateTopics, tmp_path: Path) ->
 async def test_labels_become_a_judged_model_though_it_is_killed_on_the_way(settings: Settings, tmp_path: Path) -> None:
     labelled(Store(settings), tmp_path / "people", 12)
     out = tmp_path / "round"
-    command = [sys.executable, "-m", "maskwatch", "retrain", "--out", str(out), "--why", "the light changed"]
+    command = [sys.executable, "-m", "maskwatch", "retrain", "--here", "--out", str(out), "--why", "the light changed"]
     environment = os.environ | variables(settings)
     first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)  # noqa: ASYNC220  # killed
     while not list(out.glob("training/run/weights/exact-*.pt")):
@@ -108,6 +109,6 @@ async def test_labels_become_a_judged_model_though_it_is_killed_on_the_way(setti
 def test_without_labels_there_is_nothing_to_learn(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in variables(settings).items():
         monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(main, ["retrain"])
+    done = CliRunner().invoke(main, ["retrain", "--here"])
     assert done.exit_code == 1
     assert "nobody has labelled a picture" in done.output
