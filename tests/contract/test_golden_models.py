@@ -61,9 +61,9 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
         + b',"by":"ann","why":"better","verdict":' + VERDICT_JSON + b"}",
     ),
     (
-        Run(id="r1", state="finished", started=NOON, updated=NOON, why="a drift", labels=100, said="done", promote=True),
+        Run(id="r1", state="finished", started=NOON, updated=NOON, why="drift", labels=100, said="done", promote=True),
         b'{"id":"r1","state":"finished","started":' + NOON_JSON + b',"updated":' + NOON_JSON
-        + b',"why":"a drift","labels":100,"said":"done","promote":true,"attempts":1}',
+        + b',"why":"drift","labels":100,"said":"done","promote":true,"attempts":1}',
     ),
 ]  # fmt: skip
 
