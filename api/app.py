@@ -222,7 +222,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     drift,
                     system_monitor,
                     label_feed,
-                    Labelling(settings, broker, label_feed.table, store, leases, frozen),
+                    Labelling(settings, broker, label_feed.table, store, leases, frozen, pictures.forget),
                 )
                 work = (
                     hub.run(),

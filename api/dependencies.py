@@ -33,7 +33,7 @@ from api.uploads import Uploads
 from api.viewers import Hub, Patience
 from maskwatch import kafka
 from maskwatch.errors import StoreError
-from maskwatch.overlay import camera_of, live_key
+from maskwatch.overlay import camera_of, last_key, live_key, unpack
 from maskwatch.settings import Settings
 
 COOKIE = "maskwatch_token"
@@ -224,6 +224,22 @@ class ValkeyPictures:
         with _store_errors():
             async with asyncio.timeout(self._timeout_s):
                 return cast("bytes | None", await self._client.get(key))
+
+    async def forget(self, camera: str, frame: str) -> None:
+        """Remove what is kept of a camera if it is this very frame, as after an erasure.
+
+        Raises
+        ------
+        StoreError
+            If Valkey does not answer in time.
+        """
+        for key in (live_key(camera), last_key(camera)):
+            record = await self.get(key)
+            if record is None or unpack(record)[0].frame.id != frame:
+                continue
+            with _store_errors():
+                async with asyncio.timeout(self._timeout_s):
+                    await self._client.delete(key)
 
     @asynccontextmanager
     async def notices(self) -> AsyncIterator["ValkeyNotices"]:

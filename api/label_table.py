@@ -4,8 +4,9 @@ Every API process reads ``labels.v1`` from its beginning, and of ``label-request
 in Kafka until somebody looks. The table is pure; :class:`api.label_feed.LabelFeed` fills it.
 """
 
+import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from maskwatch.drift_messages import LabelRequest, read_label_request_headers
@@ -15,7 +16,7 @@ from maskwatch.label_messages import FrameLabel
 from maskwatch.messages import decode
 from maskwatch.topics import Name
 
-MOST_LABELS = 500_000
+MOST_LABELS = 200_000
 """Whoever may write to the topic must not fill our memory."""
 
 
@@ -41,6 +42,7 @@ class LabelTable:
         self._requests: dict[str, Waiting] = {}
         self._labels: dict[str, FrameLabel] = {}
         self._of_source: Counter[str] = Counter()
+        self._skipped = 0
 
     def take(self, name: Name, record: Record) -> None:
         """Take one record; an empty one takes back what was said under its key.
@@ -77,6 +79,7 @@ class LabelTable:
         self._forget(label.frame)
         self._labels[label.frame] = label
         self._of_source[label.source] += counts(label)
+        self._skipped += label.state == "skipped"
 
     def waiting(self) -> Iterator[Waiting]:
         """Yield the frames that nobody has said anything about, the newest first."""
@@ -97,9 +100,9 @@ class LabelTable:
         known = self._labels.get(frame)
         return known is not None and known.state == "erased"
 
-    def labels(self) -> list[FrameLabel]:
-        """Return every label, the newest first."""
-        return sorted(self._labels.values(), key=lambda label: label.at, reverse=True)
+    def labels(self, most: int, which: Callable[[FrameLabel], bool]) -> list[FrameLabel]:
+        """Return some labels at most, the newest first."""
+        return heapq.nlargest(most, filter(which, self._labels.values()), key=lambda label: label.at)
 
     def of_picture(self, sha256: str) -> list[FrameLabel]:
         """Return the labels that name a picture."""
@@ -109,6 +112,11 @@ class LabelTable:
         """Return how many labels count towards a retrain: those by people, of a source or of all."""
         return self._of_source.total() if source is None else self._of_source[source]
 
+    @property
+    def skipped(self) -> int:
+        """How many frames were skipped."""
+        return self._skipped
+
     def sources(self) -> dict[str, int]:
         """Return how many labels of each source count, the most first."""
         return dict((+self._of_source).most_common())
@@ -116,6 +124,7 @@ class LabelTable:
     def _forget(self, frame: str) -> None:
         if (known := self._labels.pop(frame, None)) is not None:
             self._of_source[known.source] -= counts(known)
+            self._skipped -= known.state == "skipped"
 
     def _take_request(self, found: Waiting) -> None:
         self._requests.pop(found.request.frame.id, None)

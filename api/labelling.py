@@ -5,7 +5,7 @@ names what is not there; a picture without a label is tidied away by :mod:`consu
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -68,6 +68,8 @@ class Labelling:
         Who holds which frame.
     frozen
         The pictures that nobody may train on.
+    forget
+        Takes a camera and a frame: removes that frame from what viewers are shown. May raise StoreError.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # all that labels touch
@@ -78,6 +80,7 @@ class Labelling:
         store: Store,
         leases: ValkeyLeases,
         frozen: LookAlikes,
+        forget: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self.table = table
         self.pictures = LabelPictures(settings, table, store)
@@ -86,6 +89,7 @@ class Labelling:
         self._store = store
         self._leases = leases
         self._frozen = frozen
+        self._forget = forget
 
     async def take(self, holder: str, keep: Sequence[str], give_back: Sequence[str], most: int) -> list[Waiting]:
         """Give frames to somebody to label.
@@ -192,6 +196,9 @@ class Labelling:
                 await self._store.within(self._store.remove_label, label.frame)
                 if label.sha256:
                     await self._store.within(self._store.remove, label.sha256)
+                # 4. It is no camera's last picture any more.
+                if label.captured is not None:
+                    await self._forget(label.source, label.frame)
         except (BrokerError, StoreError) as error:
             raise _away(error) from error
         return erased

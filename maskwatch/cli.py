@@ -22,7 +22,7 @@ from maskwatch.camera_commands import cameras
 from maskwatch.data_commands import data
 from maskwatch.drift_commands import alerts, drift
 from maskwatch.errors import MaskwatchError
-from maskwatch.label_commands import dataset, labels
+from maskwatch.label_commands import dataset
 from maskwatch.lazy import call
 from maskwatch.messages import CLASSES
 from maskwatch.model_commands import mlflow, models
@@ -35,7 +35,7 @@ SECTIONS = {
     "Run": ("up", "doctor", "topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay", "drift"),
-    "Train": ("data", "labels", "train", "export", "evaluate", "retrain", "models", "mlflow"),
+    "Train": ("data", "train", "export", "evaluate", "retrain", "models", "mlflow"),
     "Stages, one process each": STAGES,
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -359,7 +359,6 @@ def retrainer(settings: Settings) -> None:
 main.add_command(drift)
 main.add_command(alerts)
 main.add_command(dataset)
-main.add_command(labels)
 
 
 @main.command(short_help="Keep answers to uploads as files by day.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from maskwatch.data_commands import FORMATS
+from maskwatch.data_commands import FORMATS, data
 from maskwatch.lazy import call
 from maskwatch.settings import Settings
 
@@ -19,24 +19,19 @@ def dataset(settings: Settings) -> None:
     call("maskwatch.lazy:run_stage", "dataset", "consumers.dataset:keep_labels", settings)
 
 
-@click.group(short_help="Bring labels in from folders.")
-def labels() -> None:
-    """Labels are made in the console, under Review; what is labelled elsewhere is brought in here."""
-
-
-@labels.command("import", short_help="Read folders of Pascal VOC, YOLO or COCO into labels.v1.")
+@data.command("labels", short_help="Bring folders in as labels of this installation.")
 @click.argument("folders", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(("auto", *FORMATS)), default="auto", show_default=True)
 @click.option("--classes", "pairs", multiple=True, metavar="OLD=NEW", help="What a name means; repeatable.")
 @click.option("--by", default="import", show_default=True, help="Who labelled them.")
 @click.option("--json", "as_json", is_flag=True, help="Name everything that was left out.")
 @click.pass_obj
-def labels_import(  # noqa: PLR0913  # a command line
+def data_labels(  # noqa: PLR0913  # a command line
     settings: Settings, folders: tuple[Path, ...], form: str, pairs: tuple[str, ...], by: str, *, as_json: bool
 ) -> None:
     """Read folders of labelled pictures, put the pictures into the store and their labels into labels.v1.
 
-    Example: maskwatch labels import photographs/ --classes face=without_mask
+    Example: maskwatch data labels photographs/ --classes face=without_mask
 
     A picture that was read before is not counted twice. See docs/labels.md.
     """

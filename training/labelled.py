@@ -1,4 +1,4 @@
-"""``maskwatch labels import``: bring in what was labelled elsewhere, as if it had been said in the console.
+"""``maskwatch data labels``: bring in what was labelled elsewhere, as if it had been said in the console.
 
 A folder is read as :mod:`training.datasets.importing` reads it. Each picture goes through the same checks as a label
 of the console, then into the store, and only then is its label written to ``labels.v1``. Doing it again changes

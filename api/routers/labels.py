@@ -132,7 +132,7 @@ async def progress(shared: Shared, _: Asking) -> Progress:
         labels=table.counted(),
         needed=shared.settings.retrain.labels,
         waiting=sum(1 for _ in table.waiting()),
-        skipped=sum(label.state == "skipped" for label in table.labels()),
+        skipped=table.skipped,
         sources=table.sources(),
     )
 
@@ -251,11 +251,11 @@ async def list_labels(
 ) -> Labels:
     """List what was said about frames, the newest first."""
     refuse_unread(shared)
-    found = [
-        label
-        for label in shared.labels.table.labels()
-        if label.state != "erased" and state in {None, label.state} and source in {None, label.source}
-    ]
+
+    def wanted(label: FrameLabel) -> bool:
+        return label.state != "erased" and state in {None, label.state} and source in {None, label.source}
+
+    found = shared.labels.table.labels(limit + 1, wanted)
     return Labels(labels=[_answer(label) for label in found[:limit]], more=len(found) > limit)
 
 
@@ -268,10 +268,11 @@ async def list_labels(
         **documented(_NO_TOKEN, _NOT_READ),
     },
 )
-async def list_erasures(shared: Shared, _: Asking) -> Erasures:
+async def list_erasures(shared: Shared, _: Asking, limit: Annotated[int, Query(ge=1, le=1000)] = 1000) -> Erasures:
     """List erased pictures, the newest first, with the date by which each topic has let them go."""
     refuse_unread(shared)
-    return Erasures(erasures=[_erasure(label) for label in shared.labels.table.labels() if label.state == "erased"])
+    found = shared.labels.table.labels(limit, lambda label: label.state == "erased")
+    return Erasures(erasures=[_erasure(label) for label in found])
 
 
 @router.delete(

@@ -99,9 +99,9 @@ def test_what_is_erased_stays_so_whatever_is_said_later() -> None:
 def test_what_cannot_be_read_is_refused_and_memory_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     table = LabelTable(10)
     with pytest.raises(MessageError):
-        table.take(Name.LABELS, SimpleNamespace(key=b"a", value=b"{", headers=[]))  # type: ignore[arg-type]
+        table.take(Name.LABELS, SimpleNamespace(key=b"a", value=b"{", headers=[]))
     with pytest.raises(MessageError):
-        table.take(Name.LABEL_REQUESTS, SimpleNamespace(key=b"a", value=b"jpeg", headers=[]))  # type: ignore[arg-type]
+        table.take(Name.LABEL_REQUESTS, SimpleNamespace(key=b"a", value=b"jpeg", headers=[]))
     monkeypatch.setattr(label_table, "MOST_LABELS", 1)
     say(table, label("a"))
     say(table, label("a", state="skipped"))

@@ -354,3 +354,11 @@ def test_the_geometry_keeps_boxes_in_the_picture(open_page: Open, server: Consol
         [0.25, 0, 0.5, 0.5],
         [0.5, 0, 0.75, 0.25],
     ]
+
+
+def test_a_button_that_one_came_to_by_keyboard_is_what_space_presses(open_page: Open, asked: ConsoleServer) -> None:
+    page = open_review(open_page)
+    page.get_by_role("button", name="Skip").focus()
+    page.keyboard.press("Space")
+    page.wait_for_function("localStorage.getItem('maskwatch.outbox') === '[]'")
+    assert [said.state for said in asked.labels.said] == ["skipped"]

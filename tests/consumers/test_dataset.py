@@ -58,7 +58,7 @@ class Said:
 def dataset(home: Path, **groups: Any) -> tuple[Dataset, Store, Said]:  # noqa: ANN401  # of the settings
     settings = stack.settings_for(home, "127.0.0.1:1", {"store": {"url": f"memory://{home}"}, **groups})
     store, said = Store(settings), Said()
-    return Dataset(settings, store, said), store, said  # type: ignore[arg-type]  # all of the producer that it uses
+    return Dataset(settings, store, said), store, said
 
 
 STORY = (

@@ -140,7 +140,13 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                 SystemMonitor(settings, feed, pictures, checks or {}),
                 label_feed,
                 Labelling(
-                    settings, broker, label_feed.table, Store(settings), leases, frozen_test(settings.labels.frozen)
+                    settings,
+                    broker,
+                    label_feed.table,
+                    Store(settings),
+                    leases,
+                    frozen_test(settings.labels.frozen),
+                    pictures.forget,
                 ),
                 patience or Patience(),
             )
