@@ -132,7 +132,7 @@ def evaluate(folder: Path, manifest: Manifest, request: Request, tell: Tell = la
     return Report(
         name=card.name,
         version=card.version,
-        files={precision: card.files[precision].sha256 for precision in order},
+        files={precision: card.files[precision].identity for precision in order},
         shapes={shape: card.shapes[shape] for shape in request.shapes},
         manifest=manifest.sha256,
         part=request.part,
