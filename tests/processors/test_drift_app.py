@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from maskwatch import kafka as clients
 from maskwatch.drift_messages import CameraWindow, Episode, read_label_request_headers
@@ -18,6 +19,7 @@ from tests.support.stack import CreateTopics, Kafka
 from tests.support.stage import Stage, stages
 from tests.support.topic import put, read_all, read_until
 from tests.support.traffic import GOLDEN, HEIGHT, WIDTH
+from tests.support.waiting import eventually
 
 QUICK = {
     "reference": 60, "least": 10, "most": 40, "every": 5, "persist": 2, "budget": 1000, "summary_s": 20,
@@ -82,6 +84,8 @@ async def test_a_worker_that_is_killed_is_followed_by_another_that_knows_what_it
         for camera in cameras:
             await sender.send(camera.many(90))
         await read_until(quick, Name.SIGNALS, lambda records: len(learnt(records)) == len(cameras))
+        # Of a partition of which nothing is committed yet the next worker begins with what comes then.
+        await eventually(lambda: committed(quick, len(cameras) * 90))
         first.signal(signal.SIGKILL)
         again = []
         for camera in cameras:
@@ -99,6 +103,18 @@ async def test_a_worker_that_is_killed_is_followed_by_another_that_knows_what_it
         # It ends in order, and hands over what it knows.
         second.signal(signal.SIGTERM)
         assert await second.ended() == 0
+
+
+async def committed(settings: Settings, count: int) -> bool:
+    """Tell whether the monitor is done with so many detections, for good."""
+    admin = AIOKafkaAdminClient(**clients.connection_options(settings))
+    await admin.start()
+    try:
+        found = await admin.list_consumer_group_offsets(f"{settings.kafka.topic_prefix}drift")
+    finally:
+        await admin.close()
+    topic = f"{settings.kafka.topic_prefix}{Name.DETECTIONS}"
+    return sum(max(0, at.offset) for place, at in found.items() if place.topic == topic) == count
 
 
 def learnt(records: Iterable[Record]) -> set[str]:
