@@ -33,7 +33,7 @@ folder: build/train
 trainings:
   first: {recipe: recipe.toml, weights: ../start.pt, folder: build/train/one}
   second: {recipe: recipe.toml, weights: build/train/one/run/weights/best.pt, folder: build/train/two}
-model: {name: tiny, version: "1", wide: 96x64, square: 64x64}
+model: {training: build/train/two, name: tiny, version: "1", wide: 96x64, square: 64x64}
 export: --precision fp32
 evaluate: --shape wide --no-speed --no-pictures
 """
