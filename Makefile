@@ -10,6 +10,7 @@ BASE_UNPACKED_MB := 1130
 DEV_MB := 435
 DEV_UNPACKED_MB := 1730
 TRAIN_UNPACKED_MB := 9000
+ALONE := tests/faults tests/browser
 
 .DEFAULT_GOAL := help
 .PHONY: help up test test-loop bench faults soak lint train pipeline notebook lock clean
@@ -24,7 +25,11 @@ test: $(VENV)/.dev ## Lint, types, import rules and all tests with coverage (TRA
 	@$(if $(TRAIN),$(MAKE) --no-print-directory $(VENV)/.train,:)
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	@# Faults and browsers one after the other, with the machine for themselves: their bounds are in seconds.
+	@failed=0; \
+	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore %) || failed=1; \
+	$(BIN)/coverage run -m pytest $(ALONE) || failed=1; \
+	exit $$failed
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

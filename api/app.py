@@ -231,7 +231,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     broker.run(),
                     stream.run(),
                     system_monitor.run(),
-                    *map(feed.follow, FEEDS),
+                    feed.follow(*FEEDS),
                     drift.run(),
                     label_feed.run(),
                 )

@@ -5,9 +5,6 @@ from api.following import Following
 from api.history import SignalHistory
 from maskwatch.settings import Settings
 
-WAIT_MS = 2000
-"""Drift takes minutes to be told; the page asks every few seconds."""
-
 
 class DriftFeed:
     """Keeps a table of drift up to date.
@@ -28,7 +25,7 @@ class DriftFeed:
     def __init__(self, settings: Settings) -> None:
         self.table = DriftTable()
         self.history = SignalHistory(settings)
-        self._following = Following(settings, FEEDS, self.table.take, wait_ms=WAIT_MS)
+        self._following = Following(settings, FEEDS, self.table.take)
 
     @property
     def missing(self) -> str:

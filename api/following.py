@@ -35,8 +35,6 @@ class Following:
         The topics, and how far back each begins, in seconds; infinity for its beginning.
     take
         Takes each record; in the event loop, so it must be quick.
-    wait_ms
-        How late a record may be, in milliseconds.
     retry_s
         Seconds between two tries while a topic cannot be read.
     most
@@ -50,20 +48,18 @@ class Following:
         By topic: set once all that was there at the start was taken.
     """
 
-    def __init__(  # noqa: PLR0913  # how to follow, and what
+    def __init__(
         self,
         settings: Settings,
         names: Mapping[Name, float],
         take: Take,
         *,
-        wait_ms: int = kafka.LONE_WAIT_MS,
         retry_s: float = RETRY_S,
         most: Mapping[Name, int] | None = None,
     ) -> None:
         self.names = names
         self._settings = settings
         self._table = take
-        self._wait_ms = wait_ms
         self._retry_s = retry_s
         self._most = most or {}
         self.caught_up = {name: asyncio.Event() for name in names}
@@ -88,9 +84,7 @@ class Following:
             caught_up = asyncio.Event()
             told = asyncio.create_task(self._tell(caught_up, names))
             try:
-                async with aclosing(
-                    reading.follow_all(self._settings, places, caught_up, self._wait_ms, most)
-                ) as records:
+                async with aclosing(reading.follow_all(self._settings, places, caught_up, most)) as records:
                     async for record in records:
                         self._problem = ""
                         self._take(record)

@@ -27,6 +27,9 @@ MOST_REMEMBERED = 2_000
 """Answers that need not be looked up: a thousand bytes each."""
 
 POLL_MS = 100
+QUIET_MS = 5000
+"""Once all that was there is known."""
+
 RETRY_S = 1.0
 
 log = structlog.get_logger(__name__)
@@ -113,7 +116,7 @@ class Ledger:
             recovering: asyncio.Task[reading.Span] | None = asyncio.create_task(self._recover(consumer))
             try:
                 while True:
-                    batches = await consumer.getmany(timeout_ms=POLL_MS)
+                    batches = await consumer.getmany(timeout_ms=QUIET_MS if self._indexed else POLL_MS)
                     records = [record for batch in batches.values() for record in batch]
                     if recovering is None:
                         recovering = await self._take(records, consumer)

@@ -153,9 +153,9 @@ class RosterFeed:
                 self.away = False
             await asyncio.sleep(self._watch_s)
 
-    async def follow(self, name: Name) -> None:
-        """Follow one topic for ever; what keeps it from being read is waited out."""
-        await self._following.follow(name)
+    async def follow(self, *names: Name) -> None:
+        """Follow some of the topics for ever, with one consumer; what keeps them from being read is waited out."""
+        await self._following.follow(*names)
 
 
 def _take(table: dict[str, _Record], camera: str, record: _Record | None) -> None:

@@ -29,7 +29,9 @@ from maskwatch.overlay import last_key, live_key, pack
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 
-POLL_MS = 200
+POLL_MS = 500
+"""So often it is looked whether to stop, and who waits in vain, while nothing comes."""
+
 LAST_INTERVAL_S = 1.0
 """A camera's last picture is refreshed at most this often: it is for when the camera is gone. So is the picture of a
 camera that nobody looks at, for whoever comes next.

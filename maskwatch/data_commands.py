@@ -32,7 +32,7 @@ def data_import(  # noqa: PLR0913  # a command line
 
     Pictures stay where they are. See docs/datasets.md.
     """
-    call("training.importing:command", folders, form, pairs, class_table, out, as_json=as_json)
+    call("training.datasets.importing:command", folders, form, pairs, class_table, out, as_json=as_json)
 
 
 @data.command("split", short_help="Make a version of the data set: what is trained on, what judges.")
@@ -56,7 +56,7 @@ def data_split(
 
     80, 10 and 10 % of every source and class; look-alikes stay on one side. See docs/datasets.md.
     """
-    call("training.versions:command", catalogues, previous, frozenset(train_only), frozenset(labels), out)
+    call("training.datasets.versions:command", catalogues, previous, frozenset(train_only), frozenset(labels), out)
 
 
 @data.command("export", short_help="Write a catalogue or a manifest as a folder.")
@@ -68,7 +68,7 @@ def data_export(file: Path, form: str, out: Path) -> None:
 
     Example: maskwatch data export catalogue.json --format yolo --out photographs-yolo/
     """
-    call("training.exporting:command", file, form, out)
+    call("training.datasets.exporting:command", file, form, out)
 
 
 @data.command("get", short_help="Fetch the base set from where it is published.")
@@ -82,4 +82,4 @@ def data_get(settings: Settings, name: str, place: str | None, out: Path | None,
 
     Example: maskwatch data get facemask-voc --from ~/Downloads/archive.zip
     """
-    call("training.getting:command", name, place, out or settings.data_dir / "datasets" / name, sha256)
+    call("training.datasets.getting:command", name, place, out or settings.data_dir / "datasets" / name, sha256)

@@ -22,7 +22,8 @@ from maskwatch.embedded import jars, valkey
 from maskwatch.embedded.broker import Broker
 from maskwatch.embedded.ground import is_free, owner
 from maskwatch.embedded.screen import megabytes
-from maskwatch.embedded.up import address, webcams
+from maskwatch.embedded.up import address
+from maskwatch.embedded.webcams import webcams
 from maskwatch.errors import BrokerError, MaskwatchError, ModelError, StackError
 from maskwatch.settings import Settings
 

@@ -26,7 +26,7 @@ def drift(ctx: click.Context) -> None:
     "--months", type=click.FloatRange(0, min_open=True), default=0.1, show_default=True, help="Camera-months."
 )
 @click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="Runs of each change.")
-@click.option("--no-changes", is_flag=True, help="Look at the pictures as they are only; 25 times as quick.")
+@click.option("--no-changes", is_flag=True, help="Look at the pictures as they are only; 28 times as quick.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.pass_obj
 def drift_evaluate(settings: Settings, /, *, as_json: bool, no_changes: bool, **plan: Any) -> None:  # noqa: ANN401  # click's

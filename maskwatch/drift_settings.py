@@ -5,6 +5,22 @@ from pydantic import Field, SecretStr, model_validator
 from maskwatch.settings_group import Group
 
 
+class LeastChange(Group):
+    """How far a signal must have moved on average before anybody cares, in its own unit; 0 asks for no such thing."""
+
+    brightness: float = Field(0.08, ge=0, description="of 1: a sixth of the light of an ordinary picture")
+    contrast: float = Field(0.04, ge=0, description="standard deviation of luma, of 0.5 at most")
+    sharpness: float = Field(0.02, ge=0, description="mean absolute Laplacian over the deviation of luma")
+    colour: float = Field(0.03, ge=0, description="of red against blue, -1..1")
+    blockiness: float = Field(0.1, ge=0, description="steps at the borders of blocks over those within them")
+    face_size: float = Field(0.02, ge=0, description="of the picture's side")
+    score: float = Field(0.03, ge=0, description="of 1")
+    without_mask: float = Field(0.1, ge=0, description="share of the faces")
+    incorrect: float = Field(0.05, ge=0, description="share of the faces")
+    faces: float = Field(0.5, ge=0, description="faces a frame")
+    agreement: float = Field(0.1, ge=0, description="F1, of 1")
+
+
 class DriftSettings(Group):
     """The monitor that notices when the world has changed."""
 
@@ -17,6 +33,7 @@ class DriftSettings(Group):
     least: int = Field(20, ge=5, description="samples that a change must have lasted for, at least")
     most: int = Field(240, ge=10, description="newest samples that are compared with the reference, at most")
     effect: float = Field(0.2, ge=0, lt=1, description="Kolmogorov-Smirnov's D under which nothing counts as drift")
+    least_change: LeastChange = LeastChange()
     every: int = Field(5, ge=1, description="samples between two comparisons")
     persist: int = Field(3, ge=1, description="comparisons in a row that must find a drift before it is one")
     budget: float = Field(1, gt=0, description="false episodes that each camera may have in a month")

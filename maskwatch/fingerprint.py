@@ -1,7 +1,7 @@
 """A picture's perceptual hash, by which look-alikes are found: the signs of its coarsest frequencies, 64 bits.
 
 C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010. It is the hash that manifests
-hold (`training.duplicates` makes it with ImageHash), worked out with what the base install has.
+hold (`training.datasets.duplicates` makes it with ImageHash), worked out with what the base install has.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from PIL import Image
 from maskwatch.errors import PictureError
 
 NEAR_DUPLICATE_BITS = 6
-"""Pictures whose hashes differ in so many bits at most look alike; see `training.duplicates`."""
+"""Pictures whose hashes differ in so many bits at most look alike; see `training.datasets.duplicates`."""
 
 _SIDE, _KEPT = 32, 8
 _WAVES = 2 * np.cos(np.pi * np.outer(np.arange(_KEPT), 2 * np.arange(_SIDE) + 1) / (2 * _SIDE))

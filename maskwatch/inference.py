@@ -163,7 +163,7 @@ class Detector:
         self._path = check_file(folder, file.path, file.sha256)
         for name, digest in file.beside.items():
             check_file(folder, name, digest)
-        self.ref = ModelRef(self.card.name, self.card.version, file.sha256)
+        self.ref = ModelRef(self.card.name, self.card.version, file.identity)
         self._networks: dict[ShapeName, Network] = {}
         self._loading = threading.Lock()
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="inference")
@@ -241,11 +241,12 @@ class Detector:
         placed: list[tuple[int, Detected, pictures.Affine]] = []
         for jpeg in jpegs:
             try:
-                pixels, size, affine = pictures.decode(jpeg, self.card.shapes[shape], self._settings.max_pixels)
+                unpacked = pictures.unpack(jpeg, self.card.shapes[shape], self._settings.max_pixels)
             except PictureError as error:
                 outcomes.append(Refused(str(error)))
                 continue
-            seen = Detected(*size, (), appearance(affine.inside(pixels, size)))
+            pixels, affine = pictures.fit(unpacked, self.card.shapes[shape])
+            seen = Detected(*unpacked.size, (), appearance(affine.inside(pixels, unpacked.size), unpacked))
             placed.append((len(outcomes), seen, affine))
             outcomes.append(seen)
             inputs.append(pixels)

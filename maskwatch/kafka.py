@@ -34,7 +34,15 @@ LIVE_TIMEOUT_S = 1.0
 
 STOP_TIMEOUT_S = 5.0
 FETCH_BYTES = 16 * 2**20
+GROUP_WAIT_MS = 1000
+"""So long the broker holds a request of a group's member that it has nothing for. Each names every partition and costs
+both sides, so it sets what an idle stack costs. What comes meanwhile is given at once; only a new assignment may wait.
+"""
+
 LONE_WAIT_MS = 500
+ROUTINE_MS = 1000
+"""The client looks by itself so often whether there is something to ask for; whatever happens wakes it besides."""
+
 RECORD_BYTES = LARGEST_JPEG + 100_000
 
 
@@ -124,7 +132,9 @@ def durable_producer(settings: Settings) -> AIOKafkaProducer:
     )
 
 
-def group_consumer(settings: Settings, group: str, instance: str | None, start: str) -> AIOKafkaConsumer:
+def group_consumer(
+    settings: Settings, group: str, instance: str | None, start: str, wait_ms: int = GROUP_WAIT_MS
+) -> AIOKafkaConsumer:
     """Make a consumer that shares its topics with the other members of its group.
 
     Parameters
@@ -137,6 +147,9 @@ def group_consumer(settings: Settings, group: str, instance: str | None, start: 
         Static member id: a restart within the session keeps its partitions. None joins as a dynamic member.
     start
         Where a partition without a committed offset is begun: ``latest`` or ``earliest``.
+    wait_ms
+        So long the broker holds a request that it has nothing for, in milliseconds. Where records are read in parts
+        (`max_records`), others may have to wait for that.
 
     Notes
     -----
@@ -157,9 +170,10 @@ def group_consumer(settings: Settings, group: str, instance: str | None, start: 
         max_poll_records=500,
         fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=2 * RECORD_BYTES,
-        fetch_max_wait_ms=250,
+        fetch_max_wait_ms=wait_ms,
+        consumer_timeout_ms=ROUTINE_MS,
         isolation_level="read_committed",
-        request_timeout_ms=int(settings.kafka.timeout_s * 1000),
+        request_timeout_ms=int(settings.kafka.timeout_s * 1000) + wait_ms,
         metadata_max_age_ms=30_000,
     )
 
@@ -187,6 +201,7 @@ def lone_consumer(
         max_partition_fetch_bytes=2 * RECORD_BYTES,
         isolation_level="read_committed",
         fetch_max_wait_ms=wait_ms,
+        consumer_timeout_ms=ROUTINE_MS,
         request_timeout_ms=int(settings.kafka.timeout_s * 1000) + wait_ms,
         metadata_max_age_ms=30_000,
     )

@@ -1,4 +1,4 @@
-"""The settings of labels, of where pictures are kept, and of when they are enough."""
+"""The settings of labels, and of where pictures are kept."""
 
 from pathlib import Path
 
@@ -30,9 +30,3 @@ class LabelSettings(Group):
         FROZEN, description="manifest whose test part is frozen: what looks like it is refused; empty refuses nothing"
     )
     days: int = Field(0, ge=0, description="labels and their pictures are erased after so many days; 0: never")
-
-
-class RetrainSettings(Group):
-    """When labels are enough."""
-
-    labels: int = Field(100, ge=1, description="people's labels since the last training that a retrain needs")

@@ -83,7 +83,7 @@ class FrameRef(msgspec.Struct, frozen=True):
 
 
 class ModelRef(msgspec.Struct, frozen=True):
-    """Which model looked: `sha256` is that of the file that was loaded."""
+    """Which model looked: `sha256` is that of what was loaded; of several files, of their SHA-256 one a line."""
 
     name: str
     version: str
@@ -101,6 +101,8 @@ class FrameSignals(msgspec.Struct, frozen=True):
     """Mean absolute Laplacian of luma over its standard deviation: blur lowers it, noise raises it, light does not."""
     colour: float
     """Mean red less mean blue over their sum, -1 (blue) to 1 (red)."""
+    blockiness: float | None = None
+    """Mean step of luma at the borders of the JPEG's blocks over that within them: 1 without compression."""
 
 
 class Detection(msgspec.Struct, frozen=True):

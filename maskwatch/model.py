@@ -5,6 +5,7 @@ golden picture. Nothing here needs a runtime.
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,18 @@ Precision = Literal["fp32", "fp16", "int8"]
 FILE = "model.json"
 
 
+def identity(sha256: str, beside: Iterable[str]) -> str:
+    """Make one SHA-256 of that of a file and those of the files that go with it; alone it is the file's own.
+
+    Examples
+    --------
+    >>> identity("ab", []), identity("ab", ["cd"])[:8]
+    ('ab', '41b72d4b')
+    """
+    further = sorted(beside)
+    return hashlib.sha256("\n".join([sha256, *further]).encode()).hexdigest() if further else sha256
+
+
 class ModelFile(msgspec.Struct, frozen=True):
     """One file of a model, relative to its folder, with the files that go with it (OpenVINO's weights)."""
 
@@ -25,6 +38,11 @@ class ModelFile(msgspec.Struct, frozen=True):
     sha256: str
     beside: dict[str, str] = {}
     """Further files that must lie beside it, and their SHA-256."""
+
+    @property
+    def identity(self) -> str:
+        """Name all that it is: OpenVINO's graph alone is the same for two models of one architecture."""
+        return identity(self.sha256, self.beside.values())
 
 
 class Golden(msgspec.Struct, frozen=True):

@@ -6,8 +6,10 @@ import click
 
 from maskwatch.lazy import call
 from maskwatch.settings import Settings
+from maskwatch.training_commands import model_folder
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+_PLACE = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
@@ -107,3 +109,22 @@ def mlflow_sync(settings: Settings, folders: tuple[Path, ...]) -> None:
     It may be given as often as you like: nothing is logged twice.
     """
     call("training.tracking:sync", settings, folders)
+
+
+@models.command("gate", short_help="Say whether a model may take the champion's place.")
+@click.argument("candidate", type=_PLACE, callback=model_folder)
+@click.option("--manifest", type=_FILE, required=True, help="Its parts holdout and test judge.")
+@click.option("--champion", type=_PLACE, callback=model_folder, metavar="MODEL", help="Default: detector.model.")
+@click.option("--out", type=_PLACE, default=Path("build/gate"), show_default=True, help="Answers and verdict.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def models_gate(  # noqa: PLR0913  # a command line
+    settings: Settings, /, candidate: Path, manifest: Path, *, champion: Path | None, out: Path, as_json: bool
+) -> None:
+    """Hold a candidate against the champion on the same pictures, and say which condition it fails.
+
+    Example: maskwatch models gate build/model --manifest build/manifest.json
+
+    Ends with 1 where it is refused. See docs/gate.md.
+    """
+    call("training.gate:command", settings, candidate, manifest, champion=champion, out=out, as_json=as_json)

@@ -18,6 +18,9 @@ from maskwatch.messages import Box
 Pixels = NDArray[np.uint8]
 """Shape (height, width, 3), RGB."""
 
+JPEG_BLOCK = 8
+"""Side of the blocks of which a JPEG is made, in pixels."""
+
 PADDING = 114
 """Grey level around a letterboxed picture: what the detectors of the YOLO family are trained with."""
 
@@ -59,7 +62,7 @@ class Affine(NamedTuple):
         size
             Width and height of the picture in its own pixels.
         """
-        width, height = (max(1, round(side * self.scale)) for side in size)
+        width, height = _fitted(size, self)
         left, top = int(self.dx), int(self.dy)
         return pixels[top : top + height, left : left + width]
 
@@ -117,8 +120,18 @@ def jpeg_size(jpeg: bytes, max_pixels: int) -> tuple[int, int]:
     return width, height
 
 
-def decode(jpeg: bytes, shape: tuple[int, int], max_pixels: int) -> tuple[Pixels, tuple[int, int], Affine]:
-    """Decode a JPEG into a model's input, at reduced scale where that is enough.
+class Unpacked(NamedTuple):
+    """A JPEG's pixels at the scale at which they were decoded."""
+
+    pixels: Pixels
+    size: tuple[int, int]
+    """Width and height of the whole picture in pixels."""
+    block: int
+    """Side of the JPEG's blocks at this scale, in pixels: 8 at full scale, 4 at half of it."""
+
+
+def unpack(jpeg: bytes, shape: tuple[int, int], max_pixels: int) -> Unpacked:
+    """Decode a JPEG, at reduced scale where that is enough.
 
     Parameters
     ----------
@@ -129,28 +142,64 @@ def decode(jpeg: bytes, shape: tuple[int, int], max_pixels: int) -> tuple[Pixels
     max_pixels
         Pictures of more pixels are refused before they are decoded.
 
-    Returns
-    -------
-    pixels, size, affine
-        The input, shape (height, width, 3); width and height of the whole picture; where it lies in the input.
-
     Raises
     ------
     PictureError
         If the bytes are no JPEG, are truncated or corrupt, or promise too many pixels.
     """
     size = jpeg_size(jpeg, max_pixels)
-    affine = letterbox(size, shape)
-    width, height = (max(1, round(side * affine.scale)) for side in size)
+    width, height = _fitted(size, letterbox(size, shape))
     try:
         picture = simplejpeg.decode_jpeg(
             jpeg, "RGB", fastdct=True, fastupsample=True, min_width=width, min_height=height, min_factor=1
         )
     except ValueError as error:
         raise PictureError(f"truncated or corrupt JPEG: {error}") from error
+    return Unpacked(picture, size, round(JPEG_BLOCK * max(picture.shape[:2]) / max(size)))
+
+
+def fit(unpacked: Unpacked, shape: tuple[int, int]) -> tuple[Pixels, Affine]:
+    """Lay a picture into a model's input.
+
+    Parameters
+    ----------
+    unpacked
+        The picture.
+    shape
+        Width and height of the model's input in pixels.
+
+    Returns
+    -------
+    pixels, affine
+        The input, shape (height, width, 3); where the picture lies in it.
+    """
+    affine = letterbox(unpacked.size, shape)
+    width, height = _fitted(unpacked.size, affine)
+    picture = unpacked.pixels
     if picture.shape[:2] != (height, width):
         shrinks = picture.shape[1] > width
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        picture = np.asarray(
+            cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR),
+            np.uint8,
+        )
     pixels = np.full((shape[1], shape[0], 3), PADDING, np.uint8)
-    affine.inside(pixels, size)[:] = picture
-    return pixels, size, affine
+    affine.inside(pixels, unpacked.size)[:] = picture
+    return pixels, affine
+
+
+def decode(jpeg: bytes, shape: tuple[int, int], max_pixels: int) -> tuple[Pixels, tuple[int, int], Affine]:
+    """Decode a JPEG into a model's input: :func:`unpack`, then :func:`fit`.
+
+    Returns
+    -------
+    pixels, size, affine
+        The input, shape (height, width, 3); width and height of the whole picture; where it lies in the input.
+    """
+    unpacked = unpack(jpeg, shape, max_pixels)
+    pixels, affine = fit(unpacked, shape)
+    return pixels, unpacked.size, affine
+
+
+def _fitted(size: tuple[int, int], affine: Affine) -> tuple[int, int]:
+    width, height = (max(1, round(side * affine.scale)) for side in size)
+    return width, height

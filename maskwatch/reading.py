@@ -20,6 +20,11 @@ from maskwatch.kafka import Record
 from maskwatch.settings import Settings
 
 POLL_MS = 200
+FOLLOW_WAIT_MS = 2000
+"""Who follows asks no more often while nothing comes; what comes is given at once."""
+
+QUIET_MS = 60_000
+"""Once all is read that was there, nothing but a record is waited for."""
 
 
 class Span(NamedTuple):
@@ -94,7 +99,6 @@ async def follow_all(
     settings: Settings,
     places: Mapping[TopicPartition, float],
     caught_up: asyncio.Event | None = None,
-    wait_ms: int = kafka.LONE_WAIT_MS,
     most: Mapping[TopicPartition, int] | None = None,
 ) -> AsyncGenerator[Record, None]:
     """Yield every record of some partitions from some time ago, then go on with what comes; one consumer for all.
@@ -105,8 +109,6 @@ async def follow_all(
         How far back each begins, in seconds; infinity for its beginning.
     caught_up
         Set once all that was there at the start has been yielded and taken.
-    wait_ms
-        How late a record may be, in milliseconds: looking more often costs more.
     most
         For some partitions: so many records before its end it begins at the earliest, whatever `places` says.
 
@@ -115,8 +117,10 @@ async def follow_all(
     BrokerError
         If the cluster cannot be reached at the start. Later outages are waited for.
     """
-    consumer = kafka.lone_consumer(settings, list(places), wait_ms)
+    consumer = kafka.lone_consumer(settings, list(places), FOLLOW_WAIT_MS)
     what = ", ".join(sorted({place.topic for place in places}))
+    # Until it is known where to begin: the broker would hold a request for nothing, and the questions behind it.
+    consumer.pause(*places)
     async with kafka.running(consumer, settings):
         async with _bounded(settings, what):
             ends: dict[TopicPartition, int] = {}
@@ -126,16 +130,18 @@ async def follow_all(
                 for place, start in there.starts.items():
                     newest = there.ends[place] - most[place] if most and place in most else 0
                     consumer.seek(place, max(start, newest))
+        consumer.resume(*places)
         while True:
-            batches = await consumer.getmany(timeout_ms=POLL_MS)
+            settled = caught_up is None or caught_up.is_set()
+            if not settled:
+                async with _bounded(settings, what):
+                    settled = all([await consumer.position(place) >= ends[place] for place in places])
+            if settled and caught_up is not None:
+                caught_up.set()
+            batches = await consumer.getmany(timeout_ms=QUIET_MS if settled else POLL_MS)
             for records in batches.values():
                 for record in records:
                     yield record
-            if caught_up is not None and not caught_up.is_set():
-                async with _bounded(settings, what):
-                    positions = [await consumer.position(place) >= ends[place] for place in places]
-                if all(positions):
-                    caught_up.set()
 
 
 async def held(settings: Settings, name: str, partitions: int) -> list[Record]:

@@ -68,18 +68,19 @@ def train(  # noqa: PLR0913  # a command line
     call("training.session:command", settings, manifest, out, **places, changes=changes)
 
 
-def _model(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+def model_folder(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+    """Take a model's name in data/models, or its folder."""
     return None if value is None else DetectorSettings(model=value).model
 
 
 @click.command("evaluate", short_help="Judge an exported model on photographs.")
-@click.argument("model", type=_FOLDER, callback=_model)
+@click.argument("model", type=_FOLDER, callback=model_folder)
 @click.option("--manifest", type=_FILE, required=True, help="The data, with its split.")
 @click.option("--part", type=click.Choice(("train", "val", "test", "holdout")), default="test", show_default=True)
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source; repeatable.")
 @click.option("--shape", "shapes", multiple=True, type=click.Choice(SHAPES), default=SHAPES, show_default=True)
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS), help="Default: all it has.")
-@click.option("--against", type=_FOLDER, callback=_model, metavar="MODEL", help="Compare on the same pictures.")
+@click.option("--against", type=_FOLDER, callback=model_folder, metavar="MODEL", help="Compare on the same pictures.")
 @click.option("--robustness", is_flag=True, help="The same pictures dimmed, blurred, noisy and so on.")
 @click.option("--scales", is_flag=True, help="The same pictures with faces from 12 px to the whole frame.")
 @click.option("--speed/--no-speed", default=True, show_default=True, help="Measure time and memory.")
@@ -108,7 +109,7 @@ def evaluate(  # noqa: PLR0913  # a command line
     docs/evaluation.md.
     """
     call(
-        "training.evaluate:command",
+        "training.evaluation.evaluate:command",
         settings,
         model,
         manifest,
@@ -139,4 +140,4 @@ def export(training: Path, manifest: Path | None, out: Path, golden: Path, **opt
 
     Example: maskwatch export build/train/best-run --name yolov8n-facemask --version 2 --out data/models/default
     """
-    click.echo(call("training.export:command", training, manifest, golden, out, options))
+    click.echo(call("training.artefact.export:command", training, manifest, golden, out, options))

@@ -21,11 +21,12 @@ import yaml
 
 from maskwatch.messages import CLASSES
 from maskwatch.settings import PROJECT
-from training import answers, manifest, report
+from training.datasets import manifest
+from training.datasets.split import PARTS
+from training.evaluation import answers, report
+from training.evaluation.sightings import MISSED, confusion, mistakes, sightings
+from training.evaluation.views import plain
 from training.journal import Begun, Metrics, Parameters, read
-from training.sightings import MISSED, confusion, mistakes, sightings
-from training.split import PARTS
-from training.views import plain
 
 os.chdir(PROJECT)
 parameters = yaml.safe_load(Path(os.environ.get("MASKWATCH_NOTEBOOK_PARAMETERS", "params.yaml")).read_text())

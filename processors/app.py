@@ -90,7 +90,9 @@ def make_app(settings: Settings, producer: AIOKafkaProducer) -> tuple[faust.App,
         broker_request_timeout=max(settings.kafka.timeout_s, kafka.SESSION_TIMEOUT_MS / 1000),
         broker_max_poll_interval=kafka.MAX_POLL_INTERVAL_MS / 1000,
         broker_commit_interval=COMMIT_S,
-        consumer_auto_offset_reset="latest",
+        # A partition of which nothing is committed yet was read by nobody, or by somebody who was killed: what lies
+        # there is news, and what is not is known by its session and sequence.
+        consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.drift.instance or None,
         datadir=folder,
         producer_max_request_size=kafka.RECORD_BYTES,

@@ -18,6 +18,8 @@ from processors.live import LiveLane
 from processors.uploads import UploadLane
 
 CALIBRATION_S = 0.5
+UPLOAD_WAIT_MS = 500
+"""Uploads are read in parts, and what comes behind a part may wait for so long."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +44,9 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
             kafka.running(kafka.live_producer(settings, "gzip"), settings) as quick,
             kafka.running(kafka.durable_producer(settings), settings) as durable,
             kafka.running(kafka.group_consumer(settings, "detector-live", instance, "latest"), settings) as live,
-            kafka.running(kafka.group_consumer(settings, "detector-upload", instance, "earliest"), settings) as uploads,
+            kafka.running(
+                kafka.group_consumer(settings, "detector-upload", instance, "earliest", UPLOAD_WAIT_MS), settings
+            ) as uploads,
             asyncio.TaskGroup() as lanes,
         ):
             # Subscribed only now: a start that waits for partitions would wait for a dead member's session to end.

@@ -22,6 +22,7 @@ PICTURE_WORDS: dict[SignalName, tuple[str, str]] = {
     "contrast": ("flatter", "richer in contrast"),
     "sharpness": ("blurrier", "sharper or noisier"),
     "colour": ("bluer", "redder"),
+    "blockiness": ("less blocky", "blockier"),
 }
 """What a camera becomes when the signal falls, and when it rises."""
 

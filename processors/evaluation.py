@@ -24,6 +24,7 @@ START = datetime(2026, 11, 2, 8, tzinfo=UTC).timestamp()
 PATIENCE = 600
 """Samples after a change after which it counts as missed: 20 minutes."""
 
+DAY_S = 86_400
 SETTLED = 200
 """Samples between the end of learning and a change."""
 
@@ -94,7 +95,8 @@ class Camera:
     """A camera whose samples are given one by one, two seconds apart or whatever the settings say."""
 
     def __init__(self, settings: DriftSettings) -> None:
-        self.monitor = Monitor("evaluated", settings)
+        # Nobody reads its windows, so there is one a day.
+        self.monitor = Monitor("evaluated", settings.model_copy(update={"summary_s": DAY_S}))
         self.number = 0
         self._step = settings.sample_s
 

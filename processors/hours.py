@@ -141,11 +141,18 @@ def as_rows(samples: Iterable[Samples]) -> Rows:
 def as_matrix(rows: Rows) -> Samples:
     """Read samples back.
 
+    Raises
+    ------
+    ValueError
+        If they were kept when there were other signals.
+
     Examples
     --------
-    >>> as_rows(as_matrix(((None,) * 9 + (0.25,),)))[0][-2:]
+    >>> as_rows(as_matrix(((None,) * 10 + (0.25,),)))[0][-2:]
     (None, 0.25)
     """
     if not rows:
         return np.empty((0, len(SIGNALS)), np.float32)
+    if len(rows[0]) != len(SIGNALS):
+        raise ValueError(f"samples have {len(rows[0])} signals, not {len(SIGNALS)}: an earlier version kept them")
     return np.array([[np.nan if x is None else x for x in row] for row in rows], np.float32)

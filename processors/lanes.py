@@ -14,7 +14,8 @@ from maskwatch.model import ShapeName
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 
-POLL_MS = 250
+POLL_MS = 500
+"""So often it is looked whether to stop."""
 
 log = structlog.get_logger(__name__)
 

@@ -1,5 +1,7 @@
 """What drift is evaluated on: pictures of recordings, as they are and changed by name, each looked at once.
 
+Prints are drawn on the faces that were seen with a mask, so such a picture is looked at as it is first.
+
 Looking is what takes long, so what was seen is kept beside the recording, and a run that was stopped goes on where it
 ended. Everything after it works on what was seen alone.
 """
@@ -8,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import msgspec
 import simplejpeg
@@ -16,10 +18,12 @@ import simplejpeg
 from maskwatch.degradation import CHANGES, STRENGTHS, Change, Strength, degrade
 from maskwatch.errors import MessageError, RecordingCutError, RecordingError
 from maskwatch.inference import Detector, Refused
-from maskwatch.messages import Detection, FrameInfo, FrameRef, read_frame_headers
+from maskwatch.messages import Box, Detection, FrameInfo, FrameRef, read_frame_headers
+from maskwatch.pictures import Pixels
 from maskwatch.recording import reading
 from maskwatch.recording.format import Recorded
 from maskwatch.topics import Name
+from processors.prints import printed
 
 QUALITY = 92
 """Of JPEGs of changed pictures: enough that it is no change of its own."""
@@ -28,23 +32,27 @@ LOOKED = ".looked.jsonl"
 FRAMES = (Name.FRAMES_LIVE, Name.FRAMES_RECORDING)
 
 
+Changed = Change | Literal["patterned_masks"]
+
+
 class Looked(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was seen on one picture."""
 
     detection: Detection
-    change: Change | None = None
+    change: Changed | None = None
     strength: Strength | None = None
 
 
 class Variant(NamedTuple):
     """One change in one strength; None for the picture as it is."""
 
-    change: Change | None = None
+    change: Changed | None = None
     strength: Strength | None = None
 
 
 PLAIN = Variant()
-CHANGED = tuple(Variant(change, strength) for change in CHANGES for strength in STRENGTHS)
+NAMES: tuple[Changed, ...] = (*CHANGES, "patterned_masks")
+CHANGED = tuple(Variant(change, strength) for change in NAMES for strength in STRENGTHS)
 
 
 def kept_beside(file: Path) -> Path:
@@ -135,24 +143,35 @@ async def _look_at(record: Recorded, detector: Detector, variants: Sequence[Vari
         info = read_frame_headers([(name, value or b"") for name, value in record.headers])
     except MessageError:
         return
-    jpegs = await asyncio.to_thread(_changed, record.value or b"", variants, info.sequence)
-    outcomes = await detector.detect(jpegs, "wide")
-    for variant, outcome in zip(variants, outcomes, strict=True):
+    jpeg = record.value or b""
+    (plain,) = await detector.detect([jpeg], "wide")
+    if isinstance(plain, Refused):
+        return
+    masked = tuple(face.box for face in plain.faces if face.label == "with_mask")
+    changes = [variant for variant in variants if variant != PLAIN]
+    jpegs = await asyncio.to_thread(_changed, jpeg, masked, changes, info.sequence)
+    outcomes = dict(zip(changes, await detector.detect(jpegs, "wide"), strict=True)) | {PLAIN: plain}
+    for variant in variants:
+        outcome = outcomes[variant]
         if not isinstance(outcome, Refused):
             seen = Detection(_ref(info, record), detector.ref, info.captured, outcome.faces, outcome.signals)
             kept.write(msgspec.json.encode(Looked(seen, *variant)) + b"\n")
     kept.flush()
 
 
-def _changed(jpeg: bytes, variants: Sequence[Variant], seed: int) -> list[bytes]:
-    pixels = simplejpeg.decode_jpeg(jpeg, "RGB") if any(variant.change for variant in variants) else None
-    jpegs = []
-    for change, strength in variants:
-        if pixels is None or change is None or strength is None:
-            jpegs.append(jpeg)
-        else:
-            jpegs.append(simplejpeg.encode_jpeg(degrade(pixels, change, strength, seed), QUALITY, "RGB"))
-    return jpegs
+def _changed(jpeg: bytes, masked: Sequence[Box], variants: Sequence[Variant], seed: int) -> list[bytes]:
+    if not variants:
+        return []
+    pixels = simplejpeg.decode_jpeg(jpeg, "RGB")
+    return [simplejpeg.encode_jpeg(_drawn(pixels, masked, variant, seed), QUALITY, "RGB") for variant in variants]
+
+
+def _drawn(pixels: Pixels, masked: Sequence[Box], variant: Variant, seed: int) -> Pixels:
+    if variant.change is None or variant.strength is None:
+        return pixels
+    if variant.change == "patterned_masks":
+        return printed(pixels, masked, variant.strength, seed)
+    return degrade(pixels, variant.change, variant.strength, seed)
 
 
 def _ref(info: FrameInfo, record: Recorded) -> FrameRef:

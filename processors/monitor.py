@@ -20,11 +20,14 @@ from processors.drift import Policy, Verdict, Watch, onset, policy
 from processors.episodes import Beginning, Moment, Reason
 from processors.hours import Hours, as_matrix, as_rows
 from processors.reference import reference
-from processors.signals import Samples, defined, histogram, measure, spread
+from processors.signals import Samples, histogram, measure, spread
 from processors.state import CameraState
 
 SESSIONS = 4
 """Runs of the camera whose last frame is remembered: what is delivered again is of the last or the one before."""
+
+WORTHS = 1000
+"""References of which it is remembered what a sample is worth, at most; a day has some 264."""
 
 FRAMES = 48
 FRAME_EVERY = 10
@@ -78,6 +81,7 @@ class Monitor:
         self._episode = state.episode
         self._ended = state.ended
         self._watches: dict[SignalName, Watch] = {}
+        self._worths: dict[int, float] = {}
         self._verdicts: dict[SignalName, Verdict] = {}
         self._since: dict[SignalName, datetime] = {}
         self._window: list[Samples] = []
@@ -170,7 +174,7 @@ class Monitor:
         """
         yield from self._summary(at)
         self._window.append(row)
-        self._recent.append(row)
+        self._recent.append(row.copy())
         self._times.append(at)
         if self._sampled % FRAME_EVERY == 0:
             self._frames.append(moment.frame)
@@ -183,41 +187,58 @@ class Monitor:
             return
         if turned:
             self._watch(at)
-        for column, signal in enumerate(SIGNALS):
-            if signal in self._watches:
-                self._watches[signal].add(float(row[column]))
+        else:
+            for signal, value in zip(SIGNALS, row.tolist(), strict=True):
+                if signal in self._watches:
+                    self._watches[signal].add(value)
         if self._sampled % self._rules.every == 0:
             yield from self._compare(moment)
 
     def _watch(self, at: float) -> None:
-        """Watch every signal by the reference of this hour."""
+        """Watch every signal by the reference of this hour; what came of late is known to it."""
+        recent = np.array(self._recent) if self._recent else as_matrix(())
         hour = self.hours.reference(at)
         values, stride = hour if hour is not None else (self._learned, 1)
         earlier, self._watches = self._watches, {}
+        if len(self._worths) > WORTHS:
+            self._worths.clear()
         for column, signal in enumerate(SIGNALS):
-            found = reference(values[:, column], stride, self._rules.least)
+            # An hour that comes again has the same samples; what they are worth is not worked out again.
+            known = hash((stride, values[:, column].tobytes()))
+            found = reference(values[:, column], stride, self._rules.least, self._worths.get(known))
             if found is None:
                 continue
-            self._watches[signal] = Watch(found, self._rules)
+            self._worths[known] = found.worth
+            self._watches[signal] = Watch(
+                found, self._rules, getattr(self._settings.least_change, signal), recent[:, column]
+            )
             if signal in earlier:
                 self._watches[signal].follow(earlier[signal])
 
     def _compare(self, moment: Moment) -> Iterator[Episode]:
-        rows = np.array(self._recent)
         current: dict[SignalName, Shift] = {}
         for column, signal in enumerate(SIGNALS):
             watch = self._watches.get(signal)
-            verdict = watch.judge(defined(rows[:, column])) if watch is not None else None
+            before = watch is not None and watch.shifted
+            verdict = watch.judge() if watch is not None else None
             if watch is None or verdict is None:
                 # Without faces nothing is known of them: what was shifted then stays so.
                 if watch is not None and watch.shifted and self._episode is not None:
                     current |= {shift.signal: shift for shift in self._episode.shifts if shift.signal == signal}
                 continue
             self._verdicts[signal] = verdict
+            if before and not verdict.shifted:
+                self._forget(column, verdict.newest.samples)
             if verdict.shifted:
-                current[signal] = self._shift(signal, rows[:, column], watch, verdict)
+                current[signal] = self._shift(signal, np.array([row[column] for row in self._recent]), watch, verdict)
         self._since = {signal: since for signal, since in self._since.items() if signal in current}
         yield from self._told(moment, current)
+
+    def _forget(self, column: int, samples: int) -> None:
+        """Forget what came of a signal before it was back, but for so many samples, as its watch does."""
+        there = [row for row in self._recent if not np.isnan(row[column])]
+        for row in there[:-samples]:
+            row[column] = np.nan
 
     def _told(self, moment: Moment, current: Mapping[SignalName, Shift]) -> Iterator[Episode]:
         if self._episode is None:

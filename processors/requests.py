@@ -21,14 +21,19 @@ from maskwatch.topics import Name
 WAITING = 100
 """Requests whose picture is still to be fetched, at most."""
 
+FETCHERS = 4
+"""Pictures that are fetched at once, so that one which takes long holds few others up."""
+
 FETCH_TIMEOUT_S = 10.0
+"""For one picture, wherever it is looked for."""
+
 POLL_MS = 1000
 
 log = structlog.get_logger(__name__)
 
 
 class Requests:
-    """Fetches pictures and publishes requests, one after the other.
+    """Fetches pictures and publishes requests, beside whatever makes them: nothing there waits.
 
     Parameters
     ----------
@@ -55,6 +60,11 @@ class Requests:
 
     async def run(self) -> None:
         """Fetch and publish until cancelled."""
+        async with asyncio.TaskGroup() as fetching:
+            for _ in range(FETCHERS):
+                fetching.create_task(self._fetch())
+
+    async def _fetch(self) -> None:
         while True:
             request = await self._waiting.get()
             try:
@@ -83,21 +93,23 @@ class Requests:
 
 async def _picture(settings: Settings, frame: FrameRef) -> bytes | None:
     """Return the very picture of a frame: from the recording, else from where it was live; None if it is gone."""
-    found = await evidence.picture(settings, frame, FETCH_TIMEOUT_S)
-    if found is not None and found.exact:
-        return found.jpeg
-    place = TopicPartition(frame.topic, frame.partition)
-    consumer = kafka.lone_consumer(settings, [place])
     try:
-        async with asyncio.timeout(FETCH_TIMEOUT_S), kafka.running(consumer, settings):
-            begin = (await consumer.beginning_offsets([place]))[place]
-            end = (await consumer.end_offsets([place]))[place]
-            if not begin <= frame.offset < end:
-                return None
-            consumer.seek(place, frame.offset)
-            for record in (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=1)).get(place, []):
-                named = dict(record.headers).get("ce_id")
-                return bytes(record.value) if record.offset == frame.offset and named == frame.id.encode() else None
+        async with asyncio.timeout(FETCH_TIMEOUT_S):
+            found = await evidence.picture(settings, frame, FETCH_TIMEOUT_S)
+            return found.jpeg if found is not None and found.exact else await _live_picture(settings, frame)
     except (TimeoutError, KafkaError) as error:
         raise BrokerError(f"the picture of {frame.id} was not read within {FETCH_TIMEOUT_S:g} s: {error!r}") from error
+
+
+async def _live_picture(settings: Settings, frame: FrameRef) -> bytes | None:
+    place = TopicPartition(frame.topic, frame.partition)
+    async with kafka.running(kafka.lone_consumer(settings, [place]), settings) as consumer:
+        begin = (await consumer.beginning_offsets([place]))[place]
+        end = (await consumer.end_offsets([place]))[place]
+        if not begin <= frame.offset < end:
+            return None
+        consumer.seek(place, frame.offset)
+        for record in (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=1)).get(place, []):
+            named = dict(record.headers).get("ce_id")
+            return bytes(record.value) if record.offset == frame.offset and named == frame.id.encode() else None
     return None

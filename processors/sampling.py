@@ -30,6 +30,9 @@ RARE = 0.1
 ENOUGH = 100
 """Faces that must have been seen before a class can be called rare."""
 
+AGAIN_S = 10.0
+"""After a picture that was gone none of the camera is chosen for so long: looking for it costs more than the choice."""
+
 REMEMBERED = 50
 SAME_PLACE = 0.5
 """Boxes that overlap so much (IoU) with those of a frame that was chosen show the same again."""
@@ -79,6 +82,7 @@ class Chooser:
         self._rate = max(0.0, settings.per_day - self._most) / DAY_S
         self._saved = min(state.saved, self._most)
         self._at = state.at
+        self._gone: float | None = None
         self._chosen = state.chosen
         self._layouts: deque[Layout] = deque(state.layouts, REMEMBERED)
         self._faces: Counter[Label] = Counter(state.faces)
@@ -99,7 +103,7 @@ class Chooser:
             self._saved = min(self._most, self._saved + max(0.0, at - self._at) * self._rate)
         self._at = at
         self._faces.update(face.label for face in detection.objects)
-        if self._saved < 1 or not self._settings.per_day:
+        if self._saved < 1 or not self._settings.per_day or self._just_gone(at):
             return None
         found = self._worth(detection, episode)
         if found is None:
@@ -122,12 +126,16 @@ class Chooser:
         )
 
     def give_back(self) -> None:
-        """Take a choice back whose picture is gone: another is chosen in its place."""
+        """Take a choice back whose picture is gone: another is chosen in its place, soon."""
         self._saved += 1
+        self._gone = self._at
 
     def state(self) -> ChooserState:
         """Return what must be known to go on."""
         return ChooserState(self._saved, self._at, self._chosen, tuple(self._layouts), dict(self._faces))
+
+    def _just_gone(self, at: float) -> bool:
+        return self._gone is not None and abs(at - self._gone) < AGAIN_S
 
     def _worth(self, detection: Detection, episode: str | None) -> tuple[Why, str] | None:
         # Which of the choices are left to chance is settled beforehand, so that it cannot depend on the frame.

@@ -7,6 +7,7 @@ brightness       0..1              mean luma of the picture
 contrast         0..0.5            standard deviation of luma
 sharpness        no unit           mean absolute Laplacian of luma over its standard deviation
 colour           -1..1             mean red less mean blue over their sum
+blockiness       no unit           mean step of luma at the borders of the JPEG's blocks over that within them
 face_size        share of a side   mean over faces of the root of the box's area, the picture's area being 1
 score            0..1              mean score of the faces
 without_mask     0..1              share of the faces without a mask
@@ -15,8 +16,8 @@ faces            faces a frame     number of faces
 agreement        0..1              F1 of the faces proposed against the faces that people confirmed
 ===============  ================  ==============================================================================
 
-The first four are of a picture of the model's input size and come with the detection. What is undefined, such as the
-score of no face, is NaN.
+The first five come with the detection, and the first four are of a picture of the model's input size. What is
+undefined, such as the score of no face, is NaN.
 """
 
 import math
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 
 from maskwatch.boxes import iou
 from maskwatch.drift_messages import SIGNALS, Kind, SignalName, Spread
-from maskwatch.messages import DetectedFace, Detection, MarkedFace
+from maskwatch.messages import DetectedFace, Detection, FrameSignals, MarkedFace
 
 Samples = NDArray[np.float32]
 """Shape (samples, signals), the signals in the order of :data:`SIGNALS`; NaN where one is undefined."""
@@ -41,6 +42,7 @@ UNITS: dict[SignalName, str] = {
     "contrast": "of 0.5",
     "sharpness": "",
     "colour": "",
+    "blockiness": "",
     "face_size": "of the picture's side",
     "score": "",
     "without_mask": "of the faces",
@@ -64,12 +66,12 @@ def measure(detection: Detection) -> tuple[float, ...]:
     >>> noon = datetime(2026, 11, 1, 12, tzinfo=UTC)
     >>> frame = FrameRef("door:s:1", "door", "s", 1, noon, 1280, 720, "frames.live.v1", 0, 0)
     >>> faces = (DetectedFace("with_mask", 0.9, (0, 0, 0.1, 0.4)), DetectedFace("without_mask", 0.7, (0, 0, 0.2, 0.2)))
-    >>> seen = Detection(frame, ModelRef("m", "1", ""), noon, faces, FrameSignals(0.4, 0.2, 0.3, 0.1))
+    >>> seen = Detection(frame, ModelRef("m", "1", ""), noon, faces, FrameSignals(0.4, 0.2, 0.3, 0.1, 1.1))
     >>> [round(value, 3) for value in measure(seen)]
-    [0.4, 0.2, 0.3, 0.1, 0.2, 0.8, 0.5, 0.0, 2.0, nan]
+    [0.4, 0.2, 0.3, 0.1, 1.1, 0.2, 0.8, 0.5, 0.0, 2.0, nan]
     """
     looks, faces = detection.signals, detection.objects
-    picture = (math.nan,) * 4 if looks is None else (looks.brightness, looks.contrast, looks.sharpness, looks.colour)
+    picture = (math.nan,) * 5 if looks is None else _look(looks)
     number = len(faces)
     if not number:
         return (*picture, math.nan, math.nan, math.nan, math.nan, 0.0, math.nan)
@@ -82,6 +84,12 @@ def measure(detection: Detection) -> tuple[float, ...]:
         float(number),
         math.nan,
     )
+
+
+def _look(looks: FrameSignals) -> tuple[float, ...]:
+    # Earlier workers did not measure it.
+    blockiness = math.nan if looks.blockiness is None else looks.blockiness
+    return looks.brightness, looks.contrast, looks.sharpness, looks.colour, blockiness
 
 
 def _side(face: DetectedFace) -> float:
@@ -133,8 +141,8 @@ def defined(values: Values) -> Values:
 
     Examples
     --------
-    >>> defined(np.array([0.5, np.nan, 1.0], np.float32))
-    array([0.5, 1. ], dtype=float32)
+    >>> defined(np.array([0.5, np.nan, 1.0], np.float32)).tolist()
+    [0.5, 1.0]
     """
     return values[~np.isnan(values)]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.manifest import Entry
+from training.datasets.manifest import Entry
 
 
 def weights(entries: Sequence[Entry], rare: float, shares: Mapping[str, float]) -> NDArray[np.float64]:

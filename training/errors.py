@@ -10,6 +10,7 @@ TrainingError (a MaskwatchError, so that the command line says it in one line)
 ├── StageOverError   a training was ended before its end, and goes on when it is started again
 ├── DivergedError    a training's loss is not a number
 ├── EvaluationError  a model cannot be judged on these pictures
+├── GateError        what is to be judged is no candidate
 └── ExportError      the exported model does not answer as the checkpoint did
 """
 
@@ -77,3 +78,7 @@ class DivergedError(TrainingError):
 
 class EvaluationError(TrainingError):
     """A model cannot be judged on these pictures."""
+
+
+class GateError(TrainingError):
+    """What is to be judged is no candidate for the champion's place."""

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import msgspec
 
+from training.datasets.manifest import Entry, load
 from training.errors import EvaluationError, PackagesMissingError
-from training.manifest import Entry, load
 
 try:
-    from training import answers
-    from training.compare import Difference, compare
-    from training.scores import judge, matches
-    from training.views import plain
+    from training.evaluation import answers
+    from training.evaluation.compare import Difference, compare
+    from training.evaluation.scores import judge, matches
+    from training.evaluation.views import plain
 except ModuleNotFoundError as error:
     raise PackagesMissingError("pycocotools") from error
 

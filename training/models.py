@@ -5,7 +5,7 @@ Models in folders are told without MLflow, which serving does not need.
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ import msgspec
 
 from maskwatch.errors import MaskwatchError, ModelError
 from maskwatch.lazy import call
-from maskwatch.model import FILE
+from maskwatch.model import FILE, identity
 from maskwatch.settings import MODELS, Settings
+from training.artefact.exported import FIGURES, figures_of, read_exported
 from training.errors import TrackingError
-from training.exported import FIGURES, figures_of, read_exported
 from training.journal import Begun, read
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def compare(  # noqa: PLR0913  # a command line
     """
     models = [_find(settings, which) for which in (first, second)]
     if manifest is not None:
-        mine_files, other_files = (tuple(model.files.values()) for model in models)
+        mine_files, other_files = (list(_identities(model.files)) for model in models)
         _print_pairs(call("training.kept:compare_kept", manifest, kept, mine_files, other_files), as_json=as_json)
         return
     mine, other = (_figures(settings, model) for model in models)
@@ -258,3 +258,10 @@ def _row(model: Model) -> Sequence[str]:
         model.manifest[:12] or "-",
         f"{model.figures.get(chosen, '-')}  {chosen}".rstrip(),
     )
+
+
+def _identities(files: Mapping[str, str]) -> Iterator[str]:
+    """Yield by what answers name each of a model's files: OpenVINO's graph and weights are one."""
+    for path, sha256 in files.items():
+        weights = files.get(f"{path.removesuffix('.xml')}.bin") if path.endswith(".xml") else None
+        yield identity(sha256, [weights] if weights else [])

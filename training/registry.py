@@ -20,8 +20,8 @@ import msgspec
 
 from maskwatch.addresses import without_user
 from maskwatch.settings import Settings
+from training.artefact.exported import Exported
 from training.errors import PackagesMissingError, TrackingAwayError, TrackingError, TrackingRefusedError
-from training.exported import Exported
 from training.journal import FOLDER, Became, Begun, Event, Kept, Metrics, Parameters, Tags, plain_name
 
 try:
@@ -126,7 +126,7 @@ class Registry:
                 case Kept(path=path):
                     if not (kept / path).is_file():
                         raise TrackingRefusedError(f"{kept / path} is gone")
-                    self.client.log_artifact(run_id, str(kept / path), str(Path(path).parent))
+                    self.client.log_artifact(run_id, str(kept / path), str(Path(path).parent) if "/" in path else None)
                 case Became(state="RUNNING"):
                     self.client.update_run(run_id, "RUNNING")
                 case Became(at=at, state=state):

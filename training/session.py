@@ -8,8 +8,8 @@ import msgspec
 
 from maskwatch.command import Progress
 from maskwatch.settings import Settings
+from training.datasets.manifest import Manifest, load
 from training.errors import TrainingError
-from training.manifest import Manifest, load
 from training.progress import Epoch, Step
 from training.recipe import Recipe, read_recipe, recipe_of
 from training.tracking import Tracked, track

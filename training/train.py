@@ -15,8 +15,8 @@ import msgspec
 import structlog
 
 from training import draws
+from training.datasets.manifest import Manifest, load, save
 from training.errors import DivergedError, PackagesMissingError, TrainingError
-from training.manifest import Manifest, load, save
 from training.progress import Epoch, Step
 from training.recipe import Recipe
 from training.yolo_folder import file_stem, write_yolo_folder

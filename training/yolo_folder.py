@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from maskwatch.messages import CLASSES
+from training.datasets.manifest import Entry, Manifest
+from training.datasets.split import Part
+from training.datasets.yolo import lines_of
 from training.errors import ManifestError
-from training.manifest import Entry, Manifest
-from training.split import Part
-from training.yolo import lines_of
 
 TRAINED_WITH: tuple[Part, ...] = ("train", "val")
 

@@ -29,6 +29,7 @@ from maskwatch.embedded.ground import check_ports, only_instance
 from maskwatch.embedded.lan import Door, invitation, prepare
 from maskwatch.embedded.screen import Screen, megabytes
 from maskwatch.embedded.supervisor import Child, Supervisor, end_leftovers, tethered
+from maskwatch.embedded.webcams import webcam_hint, webcams
 from maskwatch.errors import SettingsError, StackError
 from maskwatch.settings import Settings
 
@@ -376,24 +377,6 @@ async def _all_of(work: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
     except* StackError as several:
         raise several.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-def webcams(devices: Path = Path("/dev")) -> list[int]:
-    """Return the numbers of the webcams that Linux shows; elsewhere none can be told without opening them."""
-    return sorted(int(found[1]) for path in devices.glob("video*") if (found := re.search(r"(\d+)$", path.name)))
-
-
-def webcam_hint(camera: Sequence[str], found: Sequence[int]) -> str:
-    """Tell of a webcam that is there and not in use.
-
-    Examples
-    --------
-    >>> webcam_hint(["--or-demo"], [0, 1]).strip()
-    '(found a webcam: add it with «maskwatch camera webcam:0»)'
-    """
-    if not found or any(argument.startswith("webcam:") for argument in camera):
-        return ""
-    return f"      (found a webcam: add it with «maskwatch camera webcam:{found[0]}»)"
 
 
 def _kafka_version(classpath: str) -> str:

@@ -19,8 +19,8 @@ from maskwatch.topics import Name
 from tests.support.console_page import LAPTOP
 from tests.support.topic import read_all
 from tests.support.up import Up, prepared_home
-from training.importing import read
-from training.manifest import build
+from training.datasets.importing import read
+from training.datasets.manifest import build
 
 PHOTOGRAPHS = [PROJECT.parent / "shared" / "data" / name for name in ("facemask-voc", "portraits")]
 CAMERAS = """

@@ -49,6 +49,8 @@ async def test_an_episode_is_kept_and_posted_once_whatever_else_comes(
             await put(producer, settings, Name.DRIFT, "door", b"{")
             async with at_work(raise_alerts, settings):
                 await tell(producer, settings, START, UPDATE, UPDATE, END)
+                # The other camera's partition may be read first, so it waits until this one's alert was taken.
+                await eventually(lambda: len(hook.posted) == 2)
                 await tell(producer, settings, msgspec.structs.replace(START, id="e2", camera="yard"))
                 await read_until(settings, Name.ALERTS, lambda records: len(records) == 2)
                 await eventually(lambda: len(hook.posted) == 3)
@@ -60,7 +62,8 @@ async def test_an_episode_is_kept_and_posted_once_whatever_else_comes(
         assert sorted(alert.id for alert in told) == ["e1", "e2", "e3"]
         assert {alert.text for alert in told} == {"door became darker"}
         assert {alert.acknowledged for alert in told} == {None}
-        assert decode(hook.posted[0].body, Alert).id == hook.posted[1].headers["maskwatch-alert"] == "e1"
+        # Which camera's comes first is nobody's promise; what was not taken comes again.
+        assert decode(hook.posted[0].body, Alert).id == hook.posted[1].headers["maskwatch-alert"]
         assert "door became darker" in capsys.readouterr().out
 
 

@@ -53,7 +53,7 @@ MODEL_JSON = b'{"name":"yolov8n-facemask","version":"1","sha256":"' + b"ab" * 32
 FACE_JSON = b'{"label":"with_mask","score":0.91,"box":[0.1,0.2,0.3,0.4]}'
 
 NOON_JSON = b'"2026-11-01T12:00:00.250000Z"'
-SIGNALS = FrameSignals(0.41, 0.2, 0.3, 0.01)
+SIGNALS = FrameSignals(0.41, 0.2, 0.3, 0.01, 1.06)
 SPREAD = Spread(60, 0.3, 0.1, 0.3, 0.5)
 SPREAD_JSON = b'{"samples":60,"mean":0.3,"low":0.1,"middle":0.3,"high":0.5}'
 SHIFT = Shift("brightness", "input", NOON, 0.9, 1e-07, SPREAD, SPREAD, (0.0, 0.5, 1.0), (0.25, 0.75), (1.0, 0.0))
@@ -64,7 +64,8 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
     (
         Detection(FRAME, MODEL, NOON, (FACE,), SIGNALS),
         b'{"frame":' + FRAME_JSON + b',"model":' + MODEL_JSON + b',"detected":"2026-11-01T12:00:00.250000Z","objects":['
-        + FACE_JSON + b'],"signals":{"brightness":0.41,"contrast":0.2,"sharpness":0.3,"colour":0.01}}',
+        + FACE_JSON + b'],"signals":{"brightness":0.41,"contrast":0.2,"sharpness":0.3,"colour":0.01,'
+        b'"blockiness":1.06}}',
     ),
     (
         Prediction("u1", "done", NOON, 640, 480, MODEL, (FACE,)),
@@ -146,6 +147,16 @@ HEADERS = [
 
 
 EARLIER: list[tuple[msgspec.Struct, bytes]] = [
+    (
+        Detection(FRAME, MODEL, NOON, (FACE,), FrameSignals(0.41, 0.2, 0.3, 0.01)),
+        b'{"frame":'
+        + FRAME_JSON
+        + b',"model":'
+        + MODEL_JSON
+        + b',"detected":"2026-11-01T12:00:00.250000Z","objects":['
+        + FACE_JSON
+        + b'],"signals":{"brightness":0.41,"contrast":0.2,"sharpness":0.3,"colour":0.01}}',
+    ),
     (
         Detection(FRAME, MODEL, NOON, (FACE,)),
         b'{"frame":'

@@ -2,7 +2,8 @@
 
 A test gives what it measured to the fixture ``figure``, which holds it against the bound that is promised. With
 ``--figures FILE`` the figures are written there as JSON for `docs/faults.md` (`make faults`). What takes longer than
-half a minute is marked ``long`` and left out of `make test`, which runs a shorter form of the same fault.
+half a minute is marked ``long`` and left out of `make test`, which runs a shorter form of the same fault; that of a
+full disk is in tests/maskwatch/embedded/test_supervisor.py, that of a slow line in tests/api/routers/test_live.py.
 """
 
 import json

@@ -27,6 +27,8 @@ class Row(NamedTuple):
     least: float | None
     long: bool = False
     """Whether this was the long form of the fault."""
+    of: int = 1
+    """The worst of so many runs."""
 
     @property
     def kept(self) -> bool:
@@ -84,7 +86,9 @@ def told(rows: Sequence[Row]) -> list[Row]:
         if not row.long and any(other.name in names for other in longer):
             continue
         key = (sentence(row.test), names, row.name)
-        kept[key] = min(row, kept.get(key, row), key=Row.margin)
+        known = kept.get(key)
+        worst = row if known is None else min(row, known, key=Row.margin)
+        kept[key] = worst._replace(of=1 if known is None else known.of + 1)
     return list(kept.values())
 
 
@@ -97,7 +101,7 @@ def table(rows: Sequence[Row]) -> str:
     lines = [f"| {' | '.join(HEADING)} |", f"|{' --- |' * len(HEADING)}"]
     last = ""
     for row in told(rows):
-        fault = sentence(row.test)
+        fault = sentence(row.test) + (f", the worst of {row.of} runs" if row.of > 1 else "")
         cells = (
             fault if fault != last else "",
             row.name,

@@ -26,7 +26,7 @@ def test_the_table_names_each_fault_once_in_its_long_form_and_from_its_worst_see
     assert table(ROWS).splitlines()[2:] == [
         "| A broker that is away | back after | 1.25 s | ≤ 15 s | yes |",
         "|  | told of 60 s | 1 | ≤ 1 | yes |",
-        "| Uploads | took | 5 s | ≤ 9 s | yes |",
+        "| Uploads, the worst of 2 runs | took | 5 s | ≤ 9 s | yes |",
         "|  | answered | 0.98 | ≥ 0.9 | yes |",
         "| Many | few: share | 0.5 | ≥ 0.9 | **no** |",
         "|  | all: share | 0.95 | ≥ 0.9 | yes |",

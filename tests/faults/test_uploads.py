@@ -8,7 +8,7 @@ import time
 import zipfile
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import psutil
@@ -44,6 +44,9 @@ ROUNDS = 9
 PATIENCE_S = 180
 """For one upload, all tries together."""
 
+ANSWERED_S = 60
+"""Once nothing dies any more, what is not answered by then is lost."""
+
 
 class Plan(NamedTuple):
     """How much, and what dies meanwhile."""
@@ -62,8 +65,18 @@ SHORT = Plan(uploads=120, rate=15, kills=2, restarts=1, seed=1)
 LONG = [Plan(uploads=2000, rate=25, kills=20, restarts=2, seed=seed) for seed in range(5)]
 
 
-async def put(client: httpx.AsyncClient, number: int) -> tuple[str, float]:
-    """Upload until it is acknowledged, as a client does; return its id and how long that took."""
+class Acknowledged(NamedTuple):
+    """An upload that was taken."""
+
+    id: str
+    took: float
+    """Seconds, all tries together."""
+    answer: dict[str, Any] | None
+    """What was answered with it; None if that was promised for later."""
+
+
+async def put(client: httpx.AsyncClient, number: int) -> Acknowledged:
+    """Upload until it is acknowledged, as a client does."""
     began = time.monotonic()
     # Each upload has a body of its own, behind the end of the picture.
     body, key = GOLDEN + f"{number}".encode(), {"Idempotency-Key": f"upload-{number}"}
@@ -75,19 +88,22 @@ async def put(client: httpx.AsyncClient, number: int) -> tuple[str, float]:
                 await asyncio.sleep(0.5)
                 continue
             if answer.status_code in {200, 202}:
-                return str(answer.json()["id"]), time.monotonic() - began
+                done = answer.json() if answer.status_code == 200 else None
+                return Acknowledged(str(answer.json()["id"]), time.monotonic() - began, done)
             assert answer.status_code == 503, answer.text
             await asyncio.sleep(0.5)
 
 
-async def answer_to(client: httpx.AsyncClient, identity: str) -> str:
-    """Wait for the answer to an upload, and return it as text."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            answer = await client.get(f"/predictions/{identity}")
-            if answer.status_code == 200 and answer.json()["status"] == "done":
-                return answer.text
-            await asyncio.sleep(0.5)
+async def answer_to(client: httpx.AsyncClient, identity: str) -> dict[str, Any] | None:
+    """Wait for the answer to an upload, and return it; None if it is lost."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ANSWERED_S):
+            while True:
+                answer = await client.get(f"/predictions/{identity}")
+                if answer.status_code == 200 and answer.json()["status"] == "done":
+                    return dict(answer.json())
+                await asyncio.sleep(0.5)
+    return None
 
 
 async def harm(plan: Plan, broker: Kafka, workers: list[Stage], seconds: float) -> None:
@@ -140,7 +156,7 @@ async def test_every_acknowledged_upload_is_answered_once(
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.api.port}", timeout=30) as client,
     ):
 
-        async def one(number: int) -> tuple[str, float]:
+        async def one(number: int) -> Acknowledged:
             await asyncio.sleep(number / plan.rate)
             async with places:
                 return await put(client, number)
@@ -148,21 +164,26 @@ async def test_every_acknowledged_upload_is_answered_once(
         harming = asyncio.create_task(harm(plan, own_broker, workers, seconds))
         acknowledged = await asyncio.gather(*(one(number) for number in range(plan.uploads)))
         await harming
-        identities = [identity for identity, _ in acknowledged]
+        identities = [upload.id for upload in acknowledged]
         answers = dict(zip(identities, await asyncio.gather(*(answer_to(client, i) for i in identities)), strict=True))
         again = await asyncio.gather(*(answer_to(client, identity) for identity in identities))
         repeated = await asyncio.gather(*(put(client, number) for number in range(0, plan.uploads, 10)))
     records = [decode(record.value, Prediction).upload for record in await read_all(settings, Name.PREDICTIONS)]
     written = Counter(records)
-    lost = len(set(identities) - answers.keys())
-    changed = sum(answers[identity] != later for identity, later in zip(identities, again, strict=True))
-    renamed = sum(identity not in answers for identity, _ in repeated)
+    lost = sum(answer is None or identity not in written for identity, answer in answers.items())
+    # What was answered at once, later, later still, and to who sent it again is one answer.
+    told: list[tuple[str, dict[str, Any] | None]] = [
+        (upload.id, upload.answer) for upload in (*acknowledged, *repeated) if upload.answer is not None
+    ]
+    told += zip(identities, again, strict=True)
+    changed = sum(answers.get(identity) != answer for identity, answer in told)
+    renamed = sum(upload.id not in answers for upload in repeated)
     figure("uploads that were acknowledged and have no answer", lost, most=0)
     figure("uploads whose answer was another one later", changed, most=0)
     figure("uploads that got another id when they were sent again", renamed, most=0)
     figure("uploads that share an id", len(identities) - len(set(identities)), most=0)
     figure("answers in the topic for each upload", sum(written.values()) / len(written))
-    longest = max(took for _, took in acknowledged)
+    longest = max(upload.took for upload in acknowledged)
     figure("longest that an upload took to be acknowledged", longest, "s", most=PATIENCE_S)
 
 

@@ -59,7 +59,7 @@ async def test_a_killed_worker_with_a_name_of_its_own_is_back_at_once(
     )
 
 
-async def test_a_worker_that_is_asked_to_end_finishes_what_it_has_begun(
+async def test_a_worker_that_goes_finishes_what_it_has_begun_and_one_that_comes_gets_its_share(
     prepare: Prepare, tmp_path: Path, figure: Figure
 ) -> None:
     settings = await prepare()
@@ -77,9 +77,17 @@ async def test_a_worker_that_is_asked_to_end_finishes_what_it_has_begun(
         ended = time.time() - asked
         taken_over = await all_seen(seen, asked, 40)
         await until(lambda: all_published(seen, first), 10, "all that was begun is published")
+        repeated = len(seen.duplicates())
+        shared = second.assignments
+        leaving.start()
+        await leaving.ready()
+        await until(lambda: second.assignments > shared, 30, "the partitions are shared anew")
+        joined = await all_seen(seen, time.time(), 40)
     figure("a worker is asked to end: it has ended after", ended, "s", most=20)
     figure("a worker is asked to end: every camera is detected again after", taken_over, "s", most=5)
-    figure("a worker is asked to end: detections repeated", len(seen.duplicates()), "", most=0)
+    figure("a worker is asked to end: detections repeated", repeated, "", most=0)
+    figure("a worker joins: every camera is detected again after", joined, "s", most=5)
+    figure("a worker joins: detections repeated", len(seen.duplicates()), "", most=BATCH)
 
 
 def all_published(seen: Subscriber, worker: Faulty) -> bool:

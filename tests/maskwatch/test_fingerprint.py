@@ -7,7 +7,7 @@ import pytest
 from maskwatch.errors import PictureError
 from maskwatch.fingerprint import NEAR_DUPLICATE_BITS, LookAlikes, fingerprint
 from tests.support.labelling import jpeg
-from training import duplicates
+from training.datasets import duplicates
 
 
 @pytest.mark.parametrize("size", [(320, 240), (97, 211), (31, 32)])

@@ -83,7 +83,7 @@ async def test_a_frame_becomes_a_detection_that_names_frame_and_model(
     assert (frame.width, frame.height) == (WIDTH, HEIGHT)
     assert frame.topic == f"{settings.kafka.topic_prefix}{Name.FRAMES_LIVE}"
     assert (detection.model.name, detection.model.version) == (CARD.name, CARD.version)
-    assert detection.model.sha256 in {file.sha256 for file in CARD.files.values()}
+    assert detection.model.sha256 in {file.identity for file in CARD.files.values()}
     best = CARD.golden.faces["wide"][0]
     assert any(face.label == best.label and iou(face.box, best.box) > 0.7 for face in detection.objects)
 

@@ -9,7 +9,6 @@ import pytest
 
 from maskwatch import kafka as clients
 from maskwatch.drift_messages import CameraWindow, Episode, read_label_request_headers
-from maskwatch.drift_settings import SamplingSettings
 from maskwatch.kafka import Record
 from maskwatch.messages import DeadLetter, Detection, FrameInfo, decode, encode, frame_headers
 from maskwatch.settings import Settings
@@ -76,8 +75,6 @@ async def test_a_camera_that_becomes_dark_raises_one_episode_and_ends_it_when_it
 
 
 async def test_a_worker_that_is_killed_is_followed_by_another_that_knows_what_it_knew(quick: Settings) -> None:
-    # There are no pictures here to be labelled, and each would be waited for.
-    quick = quick.model_copy(update={"sampling": SamplingSettings(per_day=0)})
     cameras = [Seen(name, seed) for seed, name in enumerate(("door", "yard", "hall", "gate", "lift", "roof"))]
     first, second = Stage("drift", quick), Stage("drift", quick)
     async with stages(first, second), clients.running(clients.durable_producer(quick), quick) as producer:

@@ -79,11 +79,11 @@ async def test_pictures_are_looked_at_once_even_if_it_was_stopped(recorded: Path
     settings = Settings()
     detector = Detector(settings.detector.model, settings.detector)
     try:
-        variants = (PLAIN, Variant("dim", 3))
+        variants = (PLAIN, Variant("dim", 3), Variant("patterned_masks", 3))
         stop = asyncio.Event()
         await material.look(recorded, detector, variants, stop, lambda done: stop.set() if done == 1 else None)
         first = material.read(recorded)
-        assert [(one.change, one.strength) for one in first] == [(None, None), ("dim", 3)]
+        assert [(one.change, one.strength) for one in first] == [(None, None), ("dim", 3), ("patterned_masks", 3)]
         # Killed in the middle of a line.
         kept = material.kept_beside(recorded)
         kept.write_bytes(kept.read_bytes() + b'{"detection":')
@@ -91,12 +91,17 @@ async def test_pictures_are_looked_at_once_even_if_it_was_stopped(recorded: Path
         assert await material.look(recorded, detector, variants, asyncio.Event(), told.append) == 3
         assert told == [2, 3]
         looked = material.read(recorded)
-        assert looked[:2] == first
-        assert len(looked) == 6
+        assert looked[:3] == first
+        assert len(looked) == 9
         plain, dim = (one.detection.signals for one in looked[:2])
         assert plain is not None
         assert dim is not None
         assert dim.brightness == pytest.approx(0.15 * plain.brightness, rel=0.1)
+        printed = looked[2].detection.signals
+        assert printed is not None
+        # Only what is worn has changed.
+        assert printed != plain
+        assert printed.brightness == pytest.approx(plain.brightness, rel=0.1)
     finally:
         detector.close()
 

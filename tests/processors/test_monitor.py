@@ -79,6 +79,28 @@ def test_a_strong_change_is_noticed_within_a_hundred_samples_with_the_default_co
     assert int(told[0].id.split(":")[2]) - turned <= 100
 
 
+def test_a_change_too_small_for_anybody_to_care_is_none_however_sure_it_is() -> None:
+    least = QUICK.least_change
+    for light, floor, episodes in ((0.85, 0.05, 1), (0.85, 0.12, 0), (0.3, 0.12, 1)):
+        plan = msgspec_replace(
+            least_change=least.model_copy(update={"brightness": floor, "contrast": 0.2, "faces": 9.0})
+        )
+        monitor, door = Monitor("door", plan), Seen(seed=3)
+        run(monitor, door.many(100))
+        told = run(monitor, door.many(100, World(light=light)))
+        assert len({episode.id for episode in told}) == episodes
+
+
+def test_what_is_over_is_not_found_again_by_stretches_that_reach_back_into_it() -> None:
+    for seed in range(20, 25):
+        monitor, door = watching(seed)
+        told = run(monitor, [*door.many(60, DARK), *door.many(80)])
+        assert [episode.phase for episode in told if episode.phase != "update"] == ["start", "end"]
+        # Nor by whoever goes on from there.
+        other = Monitor("door", QUICK, monitor.state())
+        assert run(other, door.many(40)) == []
+
+
 def test_further_signals_join_the_open_episode() -> None:
     monitor, door = watching()
     told = run(monitor, door.many(60, DARK))
@@ -98,7 +120,7 @@ def test_an_episode_soon_after_the_last_says_that_nobody_need_be_told() -> None:
     assert [episode.alert for episode in starts] == [True, False]
 
 
-def msgspec_replace(**values: float) -> DriftSettings:
+def msgspec_replace(**values: object) -> DriftSettings:
     return DriftSettings(**{**QUICK.model_dump(), **values})
 
 

@@ -1,4 +1,5 @@
 import msgspec
+import pytest
 
 from maskwatch.drift_messages import Episode
 from maskwatch.settings import Settings
@@ -46,6 +47,17 @@ def test_what_was_kept_by_another_version_is_learned_anew() -> None:
     watching = Monitors(TREE, {b"door": b'{"monitor": 1}', b"door/12": b"?"})
     assert take(watching, Seen(), 100) == []
     assert len(watching) == 1
+
+
+def test_what_was_kept_when_there_were_fewer_signals_is_learned_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    kept: dict[bytes, bytes] = {}
+    door = Seen()
+    take(Monitors(TREE, kept), door, 100)
+    state = msgspec.json.decode(kept[b"door"])
+    state["monitor"]["recent"] = [row[1:] for row in state["monitor"]["recent"]]
+    kept[b"door"] = msgspec.json.encode(state)
+    assert take(Monitors(TREE, kept), door, 20, DARK) == []
+    assert "an earlier version kept them" in capsys.readouterr().out
 
 
 def test_hours_are_kept_one_by_one() -> None:

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import ks_2samp  # type: ignore[import-untyped]  # it ships no types
+from scipy.stats import ks_2samp, wasserstein_distance  # type: ignore[import-untyped]  # it ships no types
 
-from processors.reference import Reference, dependence, distance, probability, reference
+from processors.reference import Reference, dependence, distances, probability, reference
 
 TIED = st.integers(0, 8).map(float)
 """Few different values, so that many are equal."""
@@ -14,8 +14,10 @@ TIED = st.integers(0, 8).map(float)
 @settings(deadline=None)
 @given(arrays(np.float32, st.integers(8, 60), elements=TIED), arrays(np.float32, st.integers(1, 60), elements=TIED))
 def test_the_distance_is_scipys(before: np.ndarray, after: np.ndarray) -> None:
-    ours = distance(Reference(before).ranks(after))
-    assert ours == pytest.approx(ks_2samp(before, after, method="asymp").statistic, abs=1e-9)
+    lengths = (len(after), max(1, len(after) // 2), 1)
+    for length, ours in zip(lengths, distances(Reference(before).ranks(after), lengths), strict=True):
+        theirs = ks_2samp(before, after[-length:], method="asymp").statistic
+        assert ours == pytest.approx(theirs, abs=1e-9)
 
 
 @settings(deadline=None)
@@ -46,7 +48,7 @@ def test_chance_is_found_as_often_as_it_should_be() -> None:
     for seed in range(300):
         world = np.repeat(np.random.default_rng(seed).random(60), 10)
         known = Reference(world[:480], 1)
-        found.append(known.compare(known.ranks(world[480:])).p)
+        found.append(known.compare(known.ranks(world[480:]), (120,)).p)
     assert np.mean(np.array(found) < 0.01) <= 0.02
     assert np.mean(np.array(found) < 0.2) <= 0.2
 
@@ -60,7 +62,15 @@ def test_a_reference_of_a_few_defined_samples_is_none() -> None:
     assert known is not None
     assert len(known) == 8
     # All the same: nothing is known of how it varies, and another value is as far away as can be.
-    assert distance(known.ranks(np.array([0.6]))) == 1.0
+    assert distances(known.ranks(np.array([0.6])), (1,)) == [1.0]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(20, 200), st.floats(-2, 2))
+def test_how_far_samples_moved_is_scipys(seed: int, number: int, by: float) -> None:
+    random = np.random.default_rng(seed)
+    before, after = random.random(300), random.random(number) * 0.5 + by
+    assert Reference(before).moved(after) == pytest.approx(wasserstein_distance(before, after), abs=0.02)
 
 
 def test_a_stride_makes_samples_between_worth_nothing() -> None:

@@ -80,6 +80,8 @@ def test_one_whose_picture_is_gone_is_replaced() -> None:
     chooser, door = Chooser("door", plan, THRESHOLD), Seen()
     assert len(chosen(chooser, door.many(50), "e")) == 1
     chooser.give_back()
+    # Looking for a picture costs more than choosing one: not the very next is looked for.
+    assert chosen(chooser, door.many(4), "e") == []
     assert len(chosen(chooser, door.many(50), "e")) == 1
 
 

@@ -7,8 +7,8 @@ import pytest
 from maskwatch.errors import SourceError
 from maskwatch.messages import CLASSES
 from producers.drawn import draw_picture, write_voc
-from training.catalogue import Picture
-from training.importing import read
+from training.datasets.catalogue import Picture
+from training.datasets.importing import read
 
 COUNT = 24
 SIZE = (320, 240)

@@ -93,6 +93,19 @@ def test_no_more_frames_than_are_wanted(camera: RtspCamera) -> None:
         assert time.monotonic() - began > 1.5
 
 
+def test_pictures_come_over_the_connection_that_asks_for_them(camera: RtspCamera) -> None:
+    # Over UDP, which FFmpeg would try first, a network that is busy tears pictures.
+    with opened(camera.address()) as source:
+        assert source.read() is not None
+        sockets = [
+            (connection.type, connection.raddr[1:])
+            for reader in psutil.Process().children(recursive=True)
+            if "multiprocessing" in " ".join(reader.cmdline())
+            for connection in reader.net_connections("inet")
+        ]
+    assert sockets == [(socket.SOCK_STREAM, (camera.port,))]
+
+
 def test_user_and_password_are_given_and_are_in_no_command_line() -> None:
     with rtsp_camera(locked=True) as camera:
         with opened(camera.address(), Credentials(USER, PASSWORD)) as source:

@@ -22,7 +22,9 @@ from maskwatch.embedded import jars, valkey
 from maskwatch.embedded.broker import Broker, free_port
 from maskwatch.settings import Settings, user_data_dir
 
-PORTS = range(12_000, 20_000)
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+PORTS = range(12_000 + 1000 * _WORKER, 13_000 + 1000 * _WORKER)
+"""Of this process of the tests alone: another may look for a free one at the same moment."""
 START_TIMEOUT_S = 90
 LEAST_MEMORY = 2**30
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)

@@ -11,11 +11,11 @@ from maskwatch.cli import main
 from maskwatch.messages import DetectedFace, MarkedFace, ModelRef
 from maskwatch.model import Precision
 from maskwatch.settings import MODELS
-from training.answers import Answers
+from training.artefact.exported import read_exported
+from training.datasets.manifest import Entry, Manifest, save
 from training.errors import EvaluationError
-from training.exported import read_exported
+from training.evaluation.answers import Answers
 from training.kept import compare_kept
-from training.manifest import Entry, Manifest, save
 
 BOX = (0.1, 0.1, 0.4, 0.5)
 ENTRIES = tuple(

@@ -12,7 +12,7 @@ import pytest
 
 from maskwatch.settings import PROJECT
 from producers.drawn import write_voc
-from training.exported import read_exported
+from training.artefact.exported import read_exported
 
 pytestmark = [
     pytest.mark.skipif(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from maskwatch.settings import PROJECT, MlflowSettings, Settings
+from training.artefact.exported import Exported, read_exported
 from training.errors import TrackingAwayError, TrackingError, TrackingRefusedError
-from training.exported import Exported, read_exported
 from training.journal import Begun, Journal, Kept, read
 from training.tracking import send, track
 
@@ -54,6 +54,7 @@ def test_a_training_is_logged_whole(settings: Settings, tmp_path: Path) -> None:
         for epoch in (1, 2, 3):
             training.metrics(epoch, {"loss": 1 / epoch, "broken": math.nan})
         training.keep(picture, "curves")
+        training.keep(picture)
     client = Registry(settings).client
     (run,) = client.search_runs([client.get_experiment_by_name(settings.mlflow.experiment).experiment_id])  # type: ignore[union-attr]
     assert (run.info.run_name, run.info.status) == ("a name", "FINISHED")
@@ -64,7 +65,8 @@ def test_a_training_is_logged_whole(settings: Settings, tmp_path: Path) -> None:
     history = client.get_metric_history(run.info.run_id, "loss")
     assert [(metric.step, metric.value) for metric in history] == [(1, 1), (2, 1 / 2), (3, 1 / 3)]
     assert math.isnan(client.get_metric_history(run.info.run_id, "broken")[0].value)
-    assert Path(client.download_artifacts(run.info.run_id, "curves/curves.png")).read_bytes() == b"png"
+    for kept in ("curves/curves.png", "curves.png"):
+        assert Path(client.download_artifacts(run.info.run_id, kept)).read_bytes() == b"png"
 
 
 def test_an_event_that_is_written_twice_is_there_once(settings: Settings, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from maskwatch.settings import PROJECT, MlflowSettings, Settings
 from tests.support.mlflow_server import MlflowServer
-from training.exported import read_exported
+from training.artefact.exported import read_exported
 from training.journal import read
 from training.tracking import send, track
 

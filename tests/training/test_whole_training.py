@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from maskwatch.cli import main
 from producers.drawn import write_voc
-from training import manifest
+from training.datasets import manifest
 from training.errors import DivergedError, StageOverError, TrainingError
 from training.journal import Became, Kept, Metrics, read
 from training.recipe import Recipe

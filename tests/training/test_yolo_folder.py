@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from maskwatch.messages import MarkedFace
+from training.datasets.manifest import Entry, Manifest
+from training.datasets.split import Part
 from training.errors import ManifestError
-from training.manifest import Entry, Manifest
-from training.split import Part
 from training.yolo_folder import write_yolo_folder
 
 

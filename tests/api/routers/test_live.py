@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import time
+from bisect import bisect
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from api.viewers import STORE_AWAY, Patience
 from maskwatch import metrics
 from maskwatch.overlay import live_key
 from tests.support import stack
+from tests.support.audience import SlowSpectator, at_work
 from tests.support.front_door import TOO_LONG, FrontDoor, front_door, hear, see
 from tests.support.overlay import JPEG, DictPictures, record, until
 from tests.support.stack import Valkey
@@ -127,6 +130,23 @@ async def test_a_viewer_that_says_too_much_is_closed(tmp_path: Path) -> None:
     async with front_door(tmp_path) as door, door.watch() as viewer:
         await viewer.send("a" * 10_000)
         assert await closed_with(viewer) == 1009
+
+
+async def test_over_a_slow_line_pictures_are_fewer_and_not_older(tmp_path: Path) -> None:
+    pictures = DictPictures()
+    large = os.urandom(100_000)
+    sent: list[float] = []
+    async with front_door(tmp_path, pictures) as door:
+        line = SlowSpectator(door.port, "door", 5 * len(large))
+        async with at_work([line]):
+            while len(line.sights) < 12:
+                sent.append(time.time())
+                pictures.publish("door", record(len(sent), jpeg=large))
+                await asyncio.sleep(0.05)
+    behind = [bisect(sent, sight.at) - sight.live.frame.sequence for sight in line.sights]
+    # Two are on the line, and while one is carried four more come.
+    assert max(behind) < 15
+    assert len(sent) > 2 * len(behind)
 
 
 async def handshake(door: FrontDoor) -> socket.socket:

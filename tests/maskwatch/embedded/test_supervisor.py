@@ -15,6 +15,8 @@ from maskwatch.embedded.broker import free_port
 from maskwatch.embedded.supervisor import Backoff, Child, Supervisor, end_leftovers
 from maskwatch.errors import StackError
 from tests.support import stack
+from tests.support.disk import small_disk
+from tests.support.stage import until
 
 READY = """
 import os, socket, sys, time
@@ -88,6 +90,26 @@ async def test_a_dying_child_comes_back_although_nothing_can_be_written(
     await running.start(child("ready(); sys.exit(3)"))
     async with asyncio.timeout(20):
         assert await events.returns.get() == "stage"
+
+
+async def test_what_dies_of_a_full_disk_is_told_of_and_back_once_there_is_room(tmp_path: Path, events: Events) -> None:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        folder = disk.folder
+        # As a broker does: what it cannot write, it dies of.
+        code = f"f = open({str(folder / 'data')!r}, 'ab', 0)\nready()\nwhile f.write(b'x' * 8192): time.sleep(0.02)"
+        supervisor = Supervisor(folder / "run", folder / "logs", events, events.pids.append, QUICK)
+        try:
+            await supervisor.start(child(code, "store"))
+            (row,) = json.loads((folder / "run" / "children.json").read_text())
+            disk.fill(psutil.Process(row["pid"]))
+            await until(lambda: bool(events.deaths), 30, "it dies of that")
+            disk.free()
+            async with asyncio.timeout(30):
+                assert await events.returns.get() == "store"
+        finally:
+            await supervisor.stop()
+    if disk.says_so:
+        assert "the disk is full (0 MB left): free some, and it comes back" in events.deaths[0][1]
 
 
 def test_a_long_life_forgives_earlier_deaths() -> None:

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from maskwatch.embedded import jars
-from maskwatch.embedded.up import SECOND_SIGNAL_S, address, camera_arguments, up, webcam_hint, webcams
+from maskwatch.embedded.up import SECOND_SIGNAL_S, address, camera_arguments, up
+from maskwatch.embedded.webcams import webcam_hint, webcams
 from maskwatch.errors import SettingsError
 from maskwatch.settings import Settings
 from maskwatch.topics import TOPICS

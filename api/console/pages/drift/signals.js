@@ -31,6 +31,12 @@ export const SIGNALS = {
     what: "mean red less mean blue over their sum",
     write: digits(2),
   },
+  blockiness: {
+    name: "Blockiness",
+    unit: "1 without compression",
+    what: "steps of luma at the borders of the JPEG's blocks over those within them",
+    write: digits(2),
+  },
   face_size: {
     name: "Face size",
     unit: "of the picture's side",

@@ -1,0 +1,191 @@
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch.messages import CLASSES, Label, MarkedFace
+from training.datasets.catalogue import Picture
+from training.datasets.duplicates import group, look_alikes
+from training.datasets.manifest import Entry, Manifest, build, load, save
+from training.errors import CatalogueError, ManifestError
+
+BOX = (0.1, 0.1, 0.5, 0.5)
+
+
+def photograph(
+    path: Path, seed: int, *, quality: int = 95, source: str = "test", labels: tuple[Label, ...] = ("with_mask",)
+) -> Picture:
+    image = np.random.default_rng(seed).integers(0, 255, (8, 8, 3)).astype(np.uint8)
+    path.parent.mkdir(exist_ok=True, parents=True)
+    cv2.imwrite(
+        str(path), cv2.resize(image, (128, 128), interpolation=cv2.INTER_CUBIC), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    return Picture(path, source, 128, 128, tuple(MarkedFace(label, BOX) for label in labels))
+
+
+def some(folder: Path, seeds: range, source: str = "test") -> list[Picture]:
+    return [
+        photograph(folder / source / f"{seed}.jpg", seed, source=source, labels=(CLASSES[seed % 7 == 0],))
+        for seed in seeds
+    ]
+
+
+def parts(manifest: Manifest) -> dict[str, str]:
+    return {entry.sha256: entry.part for entry in manifest.entries}
+
+
+def test_look_alikes_are_in_one_part(tmp_path: Path) -> None:
+    pictures = []
+    for seed in range(25):
+        pictures += [
+            photograph(tmp_path / f"{seed}.jpg", seed),
+            photograph(tmp_path / f"{seed}-again.jpg", seed, quality=60),
+        ]
+    manifest = build(pictures)
+    by_name = {Path(entry.path).stem: entry.part for entry in manifest.entries}
+    assert all(by_name[f"{seed}"] == by_name[f"{seed}-again"] for seed in range(25))
+    assert len({entry.group for entry in manifest.entries}) == 25
+    assert set(by_name.values()) == {"train", "val", "test"}
+
+
+def test_every_class_has_its_share_in_every_part(tmp_path: Path) -> None:
+    manifest = build(some(tmp_path, range(140)))
+    shares = Counter((entry.part, entry.faces[0].label) for entry in manifest.entries)
+    assert [shares[part, "without_mask"] for part in ("train", "val", "test")] == [16, 2, 2]
+    assert [shares[part, "with_mask"] for part in ("train", "val", "test")] == [96, 12, 12]
+
+
+def test_the_same_pictures_in_another_order_are_the_same_manifest(tmp_path: Path) -> None:
+    pictures = some(tmp_path, range(30))
+    assert build(pictures[::-1]) == build(pictures)
+
+
+def test_what_was_decided_stands_when_others_are_added(tmp_path: Path) -> None:
+    first = build(some(tmp_path, range(40)))
+    second = build(some(tmp_path, range(40, 80), "more"), previous=first)
+    assert second.parent == first.sha256
+    assert parts(first).items() <= parts(second).items()
+    assert {entry.part for entry in second.entries if entry.source == "more"} == {
+        "train",
+        "val",
+    }  # the test part is frozen
+
+
+def test_what_looks_like_a_picture_of_the_test_part_goes_nowhere_and_says_so(tmp_path: Path) -> None:
+    first = build(some(tmp_path, range(40)))
+    (seed, *_) = (int(Path(entry.path).stem) for entry in first.part("test"))
+    (other, *_) = (int(Path(entry.path).stem) for entry in first.part("val"))
+    again = [photograph(tmp_path / f"again-{s}.jpg", s, quality=60, source="more") for s in (seed, other)]
+    second = build(again, previous=first)
+    added = {entry.path: entry for entry in second.entries if entry.source == "more"}
+    assert [added[str(picture.path)].part for picture in again] == ["left out", "val"]
+    assert "frozen" in added[str(again[0].path)].why
+
+
+def test_the_same_bytes_twice_are_counted_once_and_named(tmp_path: Path) -> None:
+    pictures = [photograph(tmp_path / f"{name}.jpg", 3) for name in ("a", "b")]
+    manifest = build(pictures)
+    assert [(Path(entry.path).stem, entry.why) for entry in manifest.part("left out")] == [
+        ("b", "the same bytes as a.jpg of test")
+    ]
+    assert len(build(pictures, previous=manifest).entries) == 2
+
+
+def test_twins_and_bursts_stay_together(tmp_path: Path) -> None:
+    pictures = some(tmp_path, range(40))
+    twins = [msgspec.structs.replace(p, twin=p.path.stem) for p in some(tmp_path, range(100, 140), "large")]
+    twins = [msgspec.structs.replace(twin, twin=f"{int(twin.path.stem) - 100}") for twin in twins]
+    burst = [msgspec.structs.replace(p, burst="door-2 10:15") for p in some(tmp_path, range(200, 206), "camera")]
+    manifest = build([*pictures, *twins, *burst])
+    groups = {(entry.source, Path(entry.path).stem): (entry.group, entry.part) for entry in manifest.entries}
+    assert all(groups["test", f"{n}"] == groups["large", f"{n + 100}"] for n in range(40))
+    assert len({groups["camera", f"{n}"] for n in range(200, 206)}) == 1
+
+
+def test_drawn_people_never_judge(tmp_path: Path) -> None:
+    manifest = build(some(tmp_path, range(30)), train_only=frozenset({"test"}))
+    assert len(manifest.part("train")) == 30
+
+
+def test_a_third_of_an_installation_s_labels_is_held_out_whatever_comes_later(tmp_path: Path) -> None:
+    labels = some(tmp_path, range(60), "labels")
+    first = build(labels[:20], labels=frozenset({"labels"}))
+    both = build(labels[20:], previous=first, labels=frozenset({"labels"}))
+    at_once = build(labels, labels=frozenset({"labels"}))
+    assert parts(both) == parts(at_once)
+    assert set(parts(both).values()) == {"train", "holdout"}
+    assert 10 <= len(both.part("holdout")) <= 30
+
+
+def test_a_source_can_be_left_out(tmp_path: Path) -> None:
+    manifest = build([*some(tmp_path, range(10)), *some(tmp_path, range(20, 30), "more")])
+    assert manifest.without(frozenset({"more"})).sources == ["test"]
+    with pytest.raises(ManifestError, match="no source is called voc; there are more, test"):
+        manifest.without(frozenset({"voc"}))
+
+
+def test_the_hash_changes_if_and_only_if_the_content_does(tmp_path: Path) -> None:
+    manifest = build([photograph(tmp_path / "a.jpg", 1)])
+    assert build([photograph(tmp_path / "moved" / "b.jpg", 1)]).sha256 == manifest.sha256
+    assert build([photograph(tmp_path / "a.jpg", 2)]).sha256 != manifest.sha256
+
+
+@given(
+    st.sampled_from(["sha256", "source", "group", "part", "faces"]),
+    st.sampled_from(["path", "width", "height", "fingerprint", "why"]),
+)
+def test_the_hash_is_of_what_is_learnt_from_and_judged_on(inside: str, outside: str) -> None:
+    entry = Entry("ab", "a.jpg", "s", 1, 1, "ab", "train", ())
+    other = {"part": "val", "faces": (MarkedFace("with_mask", BOX),), "width": 2, "height": 2}
+    hashes = [
+        Manifest((msgspec.structs.replace(entry, **{field: other.get(field, "cd")}),)).sha256
+        for field in (inside, outside)
+    ]
+    assert hashes[0] != Manifest((entry,)).sha256 == hashes[1]
+
+
+def test_a_manifest_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    manifest = build(some(tmp_path, range(3)))
+    save(manifest, tmp_path / "build" / "manifest.json")
+    assert load(tmp_path / "build" / "manifest.json") == manifest
+
+
+def test_an_altered_manifest_is_refused(tmp_path: Path) -> None:
+    save(build(some(tmp_path, range(3))), tmp_path / "m.json")
+    (tmp_path / "m.json").write_text((tmp_path / "m.json").read_text().replace('"train"', '"test"', 1))
+    with pytest.raises(ManifestError, match="was altered"):
+        load(tmp_path / "m.json")
+
+
+@pytest.mark.parametrize(("text", "says"), [(None, "no manifest at"), ("[]", "is not a manifest")])
+def test_what_is_no_manifest_is_named(tmp_path: Path, text: str | None, says: str) -> None:
+    if text is not None:
+        (tmp_path / "m.json").write_text(text)
+    with pytest.raises(ManifestError, match=says):
+        load(tmp_path / "m.json")
+
+
+def test_a_manifest_needs_pictures_that_can_be_decoded(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="at least one picture"):
+        build([])
+    picture = photograph(tmp_path / "a.jpg", 1)
+    picture.path.write_bytes(b"no picture")
+    with pytest.raises(CatalogueError, match="cannot be decoded"):
+        build([picture])
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=64, max_size=64), min_size=1, max_size=6))
+def test_groups_do_not_depend_on_the_order(bits: list[list[bool]]) -> None:
+    names = [f"{index}" for index in range(len(bits))]
+    forward = dict(zip(names, group(names, look_alikes(np.array(bits))), strict=True))
+    backward = dict(zip(names[::-1], group(names[::-1], look_alikes(np.array(bits[::-1]))), strict=True))
+    assert forward == backward
+
+
+def test_an_empty_manifest_has_no_part() -> None:
+    assert Manifest(()).part("train") == []

@@ -1,0 +1,1 @@
+"""Annotated photographs: read, judged, split into versions, written out again."""

@@ -1,0 +1,143 @@
+"""``maskwatch data export``: write a catalogue or a manifest as a folder that other tools read.
+
+Pictures are copied as they are. Those that are stored turned (EXIF) are written upright, because not every reader turns
+them: their boxes are right for all, at the price of one more compression.
+"""
+
+import shutil
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+
+import click
+import msgspec
+from PIL import Image, ImageOps
+
+from maskwatch.quantities import say_count
+from training.datasets import catalogue, manifest
+from training.datasets.catalogue import FormatName, Picture
+from training.datasets.decoding import orientation_of
+from training.datasets.formats import FORMATS
+from training.datasets.item import Item
+from training.datasets.twins import write_twins
+from training.errors import CatalogueError
+from training.steps import Step, no_step, shown
+
+LEFT_OUT = "left out"
+"""The part of a manifest that is used for nothing, and not exported."""
+_QUALITY = 95
+
+
+def items_of(file: Path) -> list[Item]:
+    """Return what a catalogue or a manifest holds.
+
+    Raises
+    ------
+    CatalogueError
+        If the file is neither, or is missing.
+    ManifestError
+        If it is a manifest that was altered.
+    """
+    try:
+        # Which of the two it is; each is then read by those whose it is.
+        is_manifest = "entries" in msgspec.json.decode(file.read_bytes(), type=dict[str, msgspec.Raw])
+    except (OSError, msgspec.MsgspecError):
+        is_manifest = False
+    if not is_manifest:
+        pictures = catalogue.load(file).pictures
+        names = _names([(picture.source, picture.path) for picture in pictures])
+        named: dict[str, list[tuple[Picture, str]]] = defaultdict(list)
+        for picture, name in zip(pictures, names, strict=True):
+            named[picture.path.stem].append((picture, name))
+        return [
+            Item(
+                path=picture.path,
+                name=name,
+                part="",
+                width=picture.width,
+                height=picture.height,
+                faces=picture.faces,
+                twin=_renamed_twin(picture, named),
+            )
+            for picture, name in zip(pictures, names, strict=True)
+        ]
+    entries = [entry for entry in manifest.load(file).entries if entry.part != LEFT_OUT]
+    names = _names([(entry.source, Path(entry.path)) for entry in entries])
+    return [
+        Item(Path(entry.path), name, entry.part, entry.width, entry.height, entry.faces)
+        for entry, name in zip(entries, names, strict=True)
+    ]
+
+
+def _names(pictures: Sequence[tuple[str, Path]]) -> list[str]:
+    """Name files so that no two share a stem, on file systems too that take no notice of capitals."""
+    stems = Counter(path.stem.lower() for _, path in pictures)
+    names: list[str] = []
+    taken: set[str] = set()
+    for source, path in pictures:
+        stem = path.stem if stems[path.stem.lower()] == 1 else f"{source}-{path.stem}"
+        number = 1
+        unique = stem
+        while unique.lower() in taken:
+            number += 1
+            unique = f"{stem}-{number}"
+        taken.add(unique.lower())
+        names.append(f"{unique}{path.suffix.lower()}")
+    return names
+
+
+def _renamed_twin(picture: Picture, named: Mapping[str, Sequence[tuple[Picture, str]]]) -> str:
+    """Return how a picture's twin is called in the export; as it was if it is not in it."""
+    others = [name for other, name in named.get(picture.twin, ()) if other is not picture]
+    return PurePath(others[0]).stem if others else picture.twin
+
+
+def write(items: Sequence[Item], form: FormatName, out: Path, step: Step = no_step) -> None:
+    """Write pictures and their boxes into a new folder, which is there whole or not at all.
+
+    Raises
+    ------
+    CatalogueError
+        If there is no picture, one is missing or cannot be turned, or the folder is not empty or cannot be written to.
+    """
+    if not items:
+        raise CatalogueError("there is no picture to export")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CatalogueError(f"{out} is not empty: name a new folder")
+    module = FORMATS[form]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+            folder = Path(scratch) / "export"
+            for number, item in enumerate(items, 1):
+                step(form, number, len(items))
+                place = folder / module.place(item)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                _copy(item.path, place)
+            module.write(items, folder)
+            write_twins(folder, {item.name: item.twin for item in items if item.twin})
+            folder.replace(out)
+    except OSError as error:
+        what = error.strerror or error
+        raise CatalogueError(f"{error.filename or out}: {what}; the export needs every picture") from error
+
+
+def _copy(path: Path, place: Path) -> None:
+    with Image.open(path) as image:
+        if orientation_of(image) == 1:
+            shutil.copyfile(path, place)
+            return
+        upright = ImageOps.exif_transpose(image)
+        upright.save(place, quality=_QUALITY)
+
+
+def command(file: Path, form: FormatName, out: Path) -> None:
+    """Write a catalogue or a manifest as a folder, and say what was written."""
+    items = items_of(file)
+    with shown("writing") as step:
+        write(items, form, out, step)
+    faces = sum(len(item.faces) for item in items)
+    parts = Counter(item.part for item in items if item.part)
+    told = "".join(f", {part} {count}" for part, count in parts.items())
+    click.echo(f"{out} ({form}): {say_count(len(items), 'picture')}, {say_count(faces, 'face')}{told}")
