@@ -48,7 +48,7 @@ class Following:
         By topic: set once all that was there at the start was taken.
     """
 
-    def __init__(  # how to follow, and what
+    def __init__(
         self,
         settings: Settings,
         names: Mapping[Name, float],

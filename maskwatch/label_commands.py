@@ -35,4 +35,4 @@ def data_labels(  # noqa: PLR0913  # a command line
 
     A picture that was read before is not counted twice. See docs/labels.md.
     """
-    call("training.labelled:command", settings, folders, form, pairs, by, as_json=as_json)
+    call("training.datasets.labelled:command", settings, folders, form, pairs, by, as_json=as_json)

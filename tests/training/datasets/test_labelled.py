@@ -17,7 +17,7 @@ from tests.support.annotated import SIZE, labels, picture, voc, voc_object
 from tests.support.labelling import jpeg
 from tests.support.stack import CreateTopics, Kafka
 from training.datasets import importing
-from training.labelled import bring_in, there
+from training.datasets.labelled import bring_in, there
 
 MASK = voc_object("with_mask", 10, 10, 30, 20)
 
