@@ -21,6 +21,9 @@ from api.broadcasts import Broadcasts
 from api.broker import Broker
 from api.dependencies import Services, ValkeyPictures, readiness
 from api.drift_feed import DriftFeed
+from api.label_feed import LabelFeed
+from api.labelling import Labelling
+from api.leases import ValkeyLeases
 from api.ledger import Ledger
 from api.roster import FEEDS, RosterFeed
 from api.routers import (
@@ -29,6 +32,7 @@ from api.routers import (
     detections,
     episodes,
     health,
+    labels,
     live,
     pages,
     predict,
@@ -45,8 +49,10 @@ from api.uploads import Uploads
 from api.viewers import Hub
 from maskwatch import __version__, worker
 from maskwatch.errors import StackError
+from maskwatch.label_checks import frozen_test
 from maskwatch.messages import LARGEST_JPEG
 from maskwatch.settings import ApiSettings, Settings
+from maskwatch.store import Store
 
 STOP_TIMEOUT_S = 5
 KEEP_ALIVE_S = 75
@@ -142,7 +148,20 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.add_middleware(_Headers)
     problems.install(app)
-    for part in (health, system, cameras, detections, signals, episodes, predict, session, live, broadcast, topics):
+    for part in (
+        health,
+        system,
+        cameras,
+        detections,
+        signals,
+        episodes,
+        labels,
+        predict,
+        session,
+        live,
+        broadcast,
+        topics,
+    ):
         app.include_router(part.router)
     pages.install(app)
     return app
@@ -165,9 +184,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """
     feed = RosterFeed(settings)
     drift = DriftFeed(settings)
+    label_feed = LabelFeed(settings)
+    store = Store(settings)
+    frozen = frozen_test(settings.labels.frozen)
     async with (
         aclosing(ValkeyPictures(settings)) as pictures,
         aclosing(ValkeyIndex(settings)) as index,
+        aclosing(ValkeyLeases(settings)) as leases,
     ):
         ledger = Ledger(settings, index)
         broker = Broker(settings)
@@ -198,6 +221,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     asyncio.Lock(),
                     drift,
                     system_monitor,
+                    label_feed,
+                    Labelling(settings, broker, label_feed.table, store, leases, frozen, pictures.forget),
                 )
                 work = (
                     hub.run(),
@@ -208,6 +233,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     system_monitor.run(),
                     feed.follow(*FEEDS),
                     drift.run(),
+                    label_feed.run(),
                 )
                 background = [tasks.create_task(one) for one in work]
                 await run_server(create_app(services), listener, stop, settings.api)

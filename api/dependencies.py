@@ -23,6 +23,8 @@ from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
 from api.drift_feed import DriftFeed
+from api.label_feed import LabelFeed
+from api.labelling import Labelling
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, ProblemError
 from api.roster import RosterFeed
 from api.stream import DetectionStream
@@ -31,7 +33,7 @@ from api.uploads import Uploads
 from api.viewers import Hub, Patience
 from maskwatch import kafka
 from maskwatch.errors import StoreError
-from maskwatch.overlay import camera_of, live_key
+from maskwatch.overlay import camera_of, last_key, live_key, unpack
 from maskwatch.settings import Settings
 
 COOKIE = "maskwatch_token"
@@ -74,6 +76,8 @@ class Services(msgspec.Struct, frozen=True):
     """One batch is unpacked at a time."""
     drift: DriftFeed
     system: SystemMonitor
+    label_feed: LabelFeed
+    labels: Labelling
     patience: Patience = Patience()
 
 
@@ -220,6 +224,22 @@ class ValkeyPictures:
         with _store_errors():
             async with asyncio.timeout(self._timeout_s):
                 return cast("bytes | None", await self._client.get(key))
+
+    async def forget(self, camera: str, frame: str) -> None:
+        """Remove what is kept of a camera if it is this very frame, as after an erasure.
+
+        Raises
+        ------
+        StoreError
+            If Valkey does not answer in time.
+        """
+        for key in (live_key(camera), last_key(camera)):
+            record = await self.get(key)
+            if record is None or unpack(record)[0].frame.id != frame:
+                continue
+            with _store_errors():
+                async with asyncio.timeout(self._timeout_s):
+                    await self._client.delete(key)
 
     @asynccontextmanager
     async def notices(self) -> AsyncIterator["ValkeyNotices"]:

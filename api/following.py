@@ -37,6 +37,8 @@ class Following:
         Takes each record; in the event loop, so it must be quick.
     retry_s
         Seconds between two tries while a topic cannot be read.
+    most
+        For some of the topics: records of a partition, counted from its end, that are read at the start at most.
 
     Attributes
     ----------
@@ -46,18 +48,20 @@ class Following:
         By topic: set once all that was there at the start was taken.
     """
 
-    def __init__(
+    def __init__(  # how to follow, and what
         self,
         settings: Settings,
         names: Mapping[Name, float],
         take: Take,
         *,
         retry_s: float = RETRY_S,
+        most: Mapping[Name, int] | None = None,
     ) -> None:
         self.names = names
         self._settings = settings
         self._table = take
         self._retry_s = retry_s
+        self._most = most or {}
         self.caught_up = {name: asyncio.Event() for name in names}
         self._problem = ""
 
@@ -70,11 +74,17 @@ class Following:
     async def follow(self, *names: Name) -> None:
         """Follow some of the topics for ever, with one consumer."""
         places = {place: self.names[name] for name in names for place in partitions(self._settings, name)}
+        most = {
+            place: self._most[name]
+            for name in names
+            if name in self._most
+            for place in partitions(self._settings, name)
+        }
         while True:
             caught_up = asyncio.Event()
             told = asyncio.create_task(self._tell(caught_up, names))
             try:
-                async with aclosing(reading.follow_all(self._settings, places, caught_up)) as records:
+                async with aclosing(reading.follow_all(self._settings, places, caught_up, most)) as records:
                     async for record in records:
                         self._problem = ""
                         self._take(record)

@@ -137,7 +137,25 @@ PICTURE_GONE = Kind(
     "picture-gone",
     HTTPStatus.GONE,
     "That picture is not there any more",
-    "Pictures are recorded for a day, at the rate that the camera's «recorded» says.",
+    "Pictures are recorded for a day, at the rate that the camera's «recorded» says; label requests stay for 30.",
+)
+UNKNOWN_FRAME = Kind(
+    "unknown-frame",
+    HTTPStatus.NOT_FOUND,
+    "No such frame",
+    "GET /labels/queue lists the frames that people are asked to label; PUT /labels/pictures takes others.",
+)
+LABEL_REFUSED = Kind(
+    "label-refused",
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "That label cannot count",
+    "The detail says why; docs/labels.md says what a label must be.",
+)
+FRAME_HELD = Kind(
+    "frame-held",
+    HTTPStatus.CONFLICT,
+    "Somebody else holds that frame",
+    "Take another with POST /labels/queue; what was said about it by then is in GET /labels.",
 )
 BUSY = Kind(
     "busy",
@@ -184,6 +202,9 @@ KINDS = (
     UNKNOWN_EPISODE,
     UNKNOWN_ALERT,
     PICTURE_GONE,
+    UNKNOWN_FRAME,
+    LABEL_REFUSED,
+    FRAME_HELD,
     BUSY,
     AWAY,
     NOT_READY,

@@ -73,7 +73,7 @@ class ValkeyIndex:
     async def claim(self, upload: str, body_hash: str) -> Claim:
         """Note that this is being sent under an id, unless something was before; say which."""
         body = body_hash.encode()
-        with _store_errors():
+        with store_errors():
             async with asyncio.timeout(self._timeout_s):
                 before = await self._client.set(self._upload(upload), body, nx=True, ex=KEPT_S, get=True)
         if not isinstance(before, bytes):
@@ -87,13 +87,13 @@ class ValkeyIndex:
         pipe = self._client.pipeline(transaction=False)
         for upload, body_hash in uploads.items():
             pipe.set(self._upload(upload), _PUBLISHED + body_hash.encode(), ex=KEPT_S)
-        with _store_errors():
+        with store_errors():
             async with asyncio.timeout(self._timeout_s):
                 await pipe.execute()
 
     async def read_until(self) -> dict[int, int]:
         """Return how far each partition of the answers was read; empty if nothing is known any more."""
-        with _store_errors():
+        with store_errors():
             async with asyncio.timeout(self._timeout_s):
                 found = await self._client.hgetall(self._key(_READ))
         return {int(partition): int(offset) for partition, offset in found.items()}
@@ -111,7 +111,7 @@ class ValkeyIndex:
         for upload, place in answers:
             pipe.set(self._answer(upload), _written(place), nx=True, ex=KEPT_S, get=True)
         pipe.hset(self._key(_READ), mapping={str(partition): offset for partition, offset in read_until.items()})
-        with _store_errors():
+        with store_errors():
             async with asyncio.timeout(self._timeout_s):
                 known, *before, _ = await pipe.execute()
         if not known:
@@ -121,7 +121,7 @@ class ValkeyIndex:
 
     async def begin(self, read_until: Mapping[int, int]) -> None:
         """Note that reading begins: from now on what was read is known."""
-        with _store_errors():
+        with store_errors():
             async with asyncio.timeout(self._timeout_s):
                 await self._client.hset(
                     self._key(_READ), mapping={str(partition): offset for partition, offset in read_until.items()}
@@ -129,13 +129,13 @@ class ValkeyIndex:
 
     async def forget(self) -> None:
         """Note that nothing is known of what was read."""
-        with _store_errors():
+        with store_errors():
             async with asyncio.timeout(self._timeout_s):
                 await self._client.delete(self._key(_READ))
 
     async def place(self, upload: str) -> Place | None:
         """Return where the first answer to an upload lies; None if it is not known."""
-        with _store_errors():
+        with store_errors():
             async with asyncio.timeout(self._timeout_s):
                 found = cast("bytes | None", await self._client.get(self._answer(upload)))
         if found is None:
@@ -145,7 +145,7 @@ class ValkeyIndex:
 
     async def knows(self, upload: str) -> bool:
         """Tell whether something was sent under an id."""
-        with _store_errors():
+        with store_errors():
             async with asyncio.timeout(self._timeout_s):
                 return bool(await self._client.exists(self._upload(upload)))
 
@@ -164,7 +164,8 @@ def _written(place: Place) -> bytes:
 
 
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def store_errors() -> Iterator[None]:
+    """Raise what Valkey's client may raise as StoreError."""
     try:
         yield
     except (RedisError, TimeoutError, OSError) as error:

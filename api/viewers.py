@@ -81,6 +81,10 @@ class Pictures(Protocol):
         """Return a record, within a bound; None if there is none. Raises StoreError."""
         ...
 
+    async def forget(self, camera: str, frame: str) -> None:
+        """Remove what is kept of a camera if it is this very frame. Raises StoreError."""
+        ...
+
     def notices(self) -> AbstractAsyncContextManager[Notices]:
         """Open a connection for notices. Raises StoreError."""
         ...

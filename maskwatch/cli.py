@@ -22,20 +22,20 @@ from maskwatch.camera_commands import cameras
 from maskwatch.data_commands import data
 from maskwatch.drift_commands import alerts, drift
 from maskwatch.errors import MaskwatchError
+from maskwatch.label_commands import dataset
 from maskwatch.lazy import call
 from maskwatch.messages import CLASSES
 from maskwatch.model_commands import mlflow, models
 from maskwatch.quantities import parse_duration, parse_size
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
-from maskwatch.training_commands import evaluate, export, train
+from maskwatch.training_commands import evaluate, export, retrain, train
 
-STAGES = ("detector", "live", "api", "alerts", "archive", "mqtt")
+STAGES = ("detector", "live", "api", "alerts", "dataset", "rollout", "retrainer", "archive", "mqtt")
 SECTIONS = {
-    "Run": ("up", "doctor"),
-    "Look": ("topics", "settings"),
+    "Run": ("up", "doctor", "topics", "settings"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay", "drift"),
-    "Train": ("data", "train", "export", "evaluate", "models", "mlflow"),
+    "Train": ("data", "train", "export", "evaluate", "retrain", "models", "mlflow"),
     "Stages, one process each": STAGES,
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -211,6 +211,7 @@ main.add_command(data)
 main.add_command(train)
 main.add_command(export)
 main.add_command(evaluate)
+main.add_command(retrain)
 
 
 @main.group(short_help="Turn the demo scene's knobs; draw pictures for training.")
@@ -335,8 +336,29 @@ def live(settings: Settings) -> None:
     call("maskwatch.lazy:run_stage", "live", "consumers.live:keep_live", settings)
 
 
+@main.command(short_help="Change which model serves, by command.")
+@click.pass_obj
+def rollout(settings: Settings) -> None:
+    """Take commands to promote a model or to roll back; one of them works at a time, further ones wait to take over.
+
+    Example: maskwatch rollout
+    """
+    call("maskwatch.lazy:run_stage", "rollout", "processors.rollout:roll_out", settings)
+
+
+@main.command(short_help="Start rounds of the learning loop.")
+@click.pass_obj
+def retrainer(settings: Settings) -> None:
+    """Start a round when there are labels enough and it is time, at low priority; one at a time, whoever runs it.
+
+    Example: MASKWATCH_RETRAIN__LABELS=50 maskwatch retrainer
+    """
+    call("maskwatch.lazy:run_stage", "retrainer", "consumers.retrain:keep_learning", settings)
+
+
 main.add_command(drift)
 main.add_command(alerts)
+main.add_command(dataset)
 
 
 @main.command(short_help="Keep answers to uploads as files by day.")

@@ -22,6 +22,9 @@ GROUPS: Mapping[str, tuple[str, tuple[Name, ...]]] = {
     "live": ("live", (Name.FRAMES_LIVE, Name.DETECTIONS)),
     "drift": ("drift", (Name.DETECTIONS,)),
     "alerts": ("alerts", (Name.DRIFT,)),
+    "dataset": ("dataset", (Name.LABELS,)),
+    "rollout": ("rollout", (Name.COMMANDS,)),
+    "retrain": ("retrainer", (Name.COMMANDS,)),
     "archive": ("archive", (Name.PREDICTIONS,)),
 }
 """Consumer groups, the stage that each is of, and what it reads."""

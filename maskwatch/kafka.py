@@ -132,6 +132,22 @@ def durable_producer(settings: Settings) -> AIOKafkaProducer:
     )
 
 
+def transactional_producer(settings: Settings, role: str) -> AIOKafkaProducer:
+    """Make the producer of what has one writer: starting it ends the transactions of any other of the same role."""
+    return AIOKafkaProducer(
+        **connection_options(settings),
+        transactional_id=f"{settings.kafka.topic_prefix}{role}",
+        transaction_timeout_ms=int(settings.kafka.timeout_s * 1000),
+        acks="all",
+        linger_ms=0,
+        max_request_size=RECORD_BYTES,
+        max_batch_size=RECORD_BYTES,
+        request_timeout_ms=int(settings.kafka.timeout_s * 1000),
+        retry_backoff_ms=100,
+        metadata_max_age_ms=30_000,
+    )
+
+
 def group_consumer(
     settings: Settings, group: str, instance: str | None, start: str, wait_ms: int = GROUP_WAIT_MS
 ) -> AIOKafkaConsumer:

@@ -1,7 +1,10 @@
-"""The settings of the learning loop: what a candidate must show before it takes the champion's place."""
+"""The settings of the learning loop: when a round starts, and what a candidate must show to become the champion."""
+
+from pathlib import Path
 
 from pydantic import Field
 
+from maskwatch.label_settings import FROZEN
 from maskwatch.settings_group import Group
 
 
@@ -25,3 +28,25 @@ class GateSettings(Group):
     class_margin: float = Field(0.05, ge=0, description="AP50 that any class may lose")
     latency_ms: float = Field(20, gt=0, description="median time of a picture that is always good enough")
     slower: float = Field(1.2, ge=1, description="times the champion's median time that is good enough too")
+
+
+class RetrainSettings(Group):
+    """When labels are enough, and what is made of them."""
+
+    labels: int = Field(100, ge=1, description="people's labels since the last round that a round needs")
+    alone: int = Field(500, ge=1, description="so many are enough without an episode of drift and without the schedule")
+    weekday: int = Field(6, ge=0, le=6, description="of the weekly round; 0 is Monday, 6 Sunday")
+    hour: int = Field(2, ge=0, le=23, description="of the weekly round, in UTC; missed, it is made up for")
+    cooldown_s: float = Field(3600, ge=0, description="from the end of a round to the next, in seconds")
+    attempts: int = Field(5, ge=1, description="starts of one round, after each of which it goes on where it was")
+    automatic: bool = Field(default=True, description="start rounds by themselves; without it only when asked")
+    base: Path | None = Field(
+        FROZEN,
+        description="manifest of the base set, which is rehearsed and judges where its pictures lie here; elsewhere "
+        "people are drawn to be rehearsed",
+    )
+    rehearsal: int = Field(400, ge=1, description="pictures of earlier trainings that are rehearsed at most")
+    epochs: int = Field(10, ge=1, description="of a round")
+    image_size: int = Field(416, ge=32, le=2048, description="pixels of the long side while it trains")
+    learning_rate: float = Field(0.0003, gt=0, le=1, description="of AdamW at its height")
+    seed: int = Field(1, description="what is chosen by chance follows from this")

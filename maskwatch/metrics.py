@@ -70,6 +70,8 @@ CAMERAS_WATCHED = Gauge("maskwatch_cameras_watched", "Cameras under watch for dr
 EPISODES = Counter("maskwatch_episodes", "Records of episodes of drift", ["kind", "phase"])
 ALERTS = Counter("maskwatch_alerts", "Alerts raised, by whether the webhook took them: told, not-told", ["outcome"])
 LABELS_REQUESTED = Counter("maskwatch_labels_requested", "Frames that people are asked to label", ["why"])
+LABELS_KEPT = Counter("maskwatch_labels_kept", "Labels that the store has: labelled, skipped, erased", ["state"])
+LABELS_WITHOUT_PICTURE = Counter("maskwatch_labels_without_picture", "Labels whose picture the store does not have")
 LABELS_EXPIRED = Counter("maskwatch_labels_expired", "Chosen frames whose picture was gone before it was fetched")
 
 # API.
@@ -88,6 +90,7 @@ MEMORY_BYTES = Gauge("maskwatch_memory_bytes", "Resident memory of a process", [
 MODEL_LOADED = Gauge(
     "maskwatch_model_loaded", "1: the model that a worker has loaded", ["name", "version"], multiprocess_mode="liveall"
 )
+MODELS_REFUSED = Counter("maskwatch_models_refused", "Models that a worker was to serve and could not")
 
 
 class Figure(NamedTuple):

@@ -128,3 +128,29 @@ def models_gate(  # noqa: PLR0913  # a command line
     Ends with 1 where it is refused. See docs/gate.md.
     """
     call("training.gate:command", settings, candidate, manifest, champion=champion, out=out, as_json=as_json)
+
+
+@models.command("promote", short_help="Let a model serve, in every worker, without a restart.")
+@click.argument("which")
+@click.option("--verdict", type=_FILE, help="The gate's verdict.json: refuses what the gate refused, and is kept.")
+@click.option("--why", default="", metavar="TEXT", help="Kept with the version.")
+@click.pass_obj
+def models_promote(settings: Settings, which: str, *, verdict: Path | None, why: str) -> None:
+    """Put a model into the store and let every worker serve it: a folder, a name in data/models, or a version.
+
+    Example: maskwatch models promote build/model --verdict build/gate/verdict.json
+
+    Workers fetch it, check it and swap between two batches; «maskwatch models roll-back» is the way back.
+    """
+    call("maskwatch.promoting:promote", settings, which, verdict=verdict, why=why)
+
+
+@models.command("roll-back", short_help="Let the model serve that served before.")
+@click.option("--why", default="", metavar="TEXT", help="Kept with the version.")
+@click.pass_obj
+def models_roll_back(settings: Settings, *, why: str) -> None:
+    """Go back one step; given twice, it goes forward again.
+
+    Example: maskwatch models roll-back --why "finds fewer faces at the door"
+    """
+    call("maskwatch.promoting:roll_back", settings, why=why)

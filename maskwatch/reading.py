@@ -96,7 +96,10 @@ async def follow(
 
 
 async def follow_all(
-    settings: Settings, places: Mapping[TopicPartition, float], caught_up: asyncio.Event | None = None
+    settings: Settings,
+    places: Mapping[TopicPartition, float],
+    caught_up: asyncio.Event | None = None,
+    most: Mapping[TopicPartition, int] | None = None,
 ) -> AsyncGenerator[Record, None]:
     """Yield every record of some partitions from some time ago, then go on with what comes; one consumer for all.
 
@@ -106,6 +109,8 @@ async def follow_all(
         How far back each begins, in seconds; infinity for its beginning.
     caught_up
         Set once all that was there at the start has been yielded and taken.
+    most
+        For some partitions: so many records before its end it begins at the earliest, whatever `places` says.
 
     Raises
     ------
@@ -123,7 +128,8 @@ async def follow_all(
                 there = await span(consumer, settings, [place for place in places if places[place] == back_s], back_s)
                 ends |= there.ends
                 for place, start in there.starts.items():
-                    consumer.seek(place, start)
+                    newest = there.ends[place] - most[place] if most and place in most else 0
+                    consumer.seek(place, max(start, newest))
         consumer.resume(*places)
         while True:
             settled = caught_up is None or caught_up.is_set()

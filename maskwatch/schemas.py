@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from maskwatch import __version__, drift_messages, messages
+from maskwatch import __version__, drift_messages, label_messages, messages, model_messages
 from maskwatch.messages import JPEG
 from maskwatch.settings import PROJECT
 from maskwatch.topics import TOPICS, Name, Topic
@@ -23,11 +23,16 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "camera.v1": messages.Camera,
     "camera-status.v1": messages.CameraStatus,
     "camera-window.v1": drift_messages.CameraWindow,
+    "champion.v1": model_messages.Champion,
     "dead-letter.v1": messages.DeadLetter,
     "detection.v1": messages.Detection,
     "episode.v1": drift_messages.Episode,
+    "label.v1": label_messages.FrameLabel,
     "label-request.v1": drift_messages.LabelRequest,
+    "model-command.v1": model_messages.ModelCommand,
+    "model-version.v1": model_messages.ModelVersion,
     "prediction.v1": messages.Prediction,
+    "run.v1": model_messages.Run,
     "scene-knobs.v1": messages.SceneKnobs,
 }
 
@@ -41,6 +46,11 @@ _TOPICS: dict[Name, str] = {
     Name.SIGNALS: "camera-window.v1",
     Name.DRIFT: "episode.v1",
     Name.ALERTS: "alert.v1",
+    Name.LABELS: "label.v1",
+    Name.MODELS: "champion.v1",
+    Name.MODEL_VERSIONS: "model-version.v1",
+    Name.COMMANDS: "model-command.v1",
+    Name.RUNS: "run.v1",
 }
 """The message that a topic's records are."""
 

@@ -24,7 +24,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from maskwatch.drift_settings import AlertSettings, DriftSettings, SamplingSettings
 from maskwatch.errors import SettingsError, did_you_mean
-from maskwatch.learning_settings import GateSettings
+from maskwatch.label_settings import LabelSettings, StoreSettings
+from maskwatch.learning_settings import GateSettings, RetrainSettings
 from maskwatch.settings_group import Group
 
 PREFIX = "MASKWATCH_"
@@ -249,6 +250,9 @@ class Settings(BaseSettings):
     drift: DriftSettings = DriftSettings()
     alerts: AlertSettings = AlertSettings()
     sampling: SamplingSettings = SamplingSettings()
+    store: StoreSettings = StoreSettings()
+    labels: LabelSettings = LabelSettings()
+    retrain: RetrainSettings = RetrainSettings()
     gate: GateSettings = GateSettings()
     mqtt: MqttSettings = MqttSettings()
     mlflow: MlflowSettings = MlflowSettings()

@@ -27,6 +27,9 @@ from maskwatch.settings import Settings
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+FORGET_MS = 30 * MINUTE
+"""Half of the hour that is promised for an erasure: the other half is for the broker's cleaner."""
+
 POLL_S = 0.05
 GROUPS_TIMEOUT_S = 5.0
 
@@ -47,6 +50,11 @@ class Name(StrEnum):
     DRIFT_STATE = "drift-state.v1"
     ALERTS = "alerts.v1"
     LABEL_REQUESTS = "label-requests.v1"
+    LABELS = "labels.v1"
+    MODELS = "models.v1"
+    MODEL_VERSIONS = "model-versions.v1"
+    COMMANDS = "commands.v1"
+    RUNS = "runs.v1"
     DETECTIONS_DLQ = "detections.v1.dlq"
     FRAMES_LIVE_DLQ = "frames.live.v1.dlq"
     FRAMES_UPLOAD_DLQ = "frames.upload.v1.dlq"
@@ -65,6 +73,8 @@ class Topic(msgspec.Struct, frozen=True):
     """Share of the disk that topics may fill; 0 sets no byte cap."""
     compacted: bool = False
     segment_ms: int | None = None
+    forget_ms: int | None = None
+    """What was replaced or taken back is gone from the disk by then, as soon as the partition is written to again."""
     append_time: bool = False
     compression: str | None = None
 
@@ -99,6 +109,8 @@ class Topic(msgspec.Struct, frozen=True):
             config["segment.bytes"] = str(max(2**20, min(64 * 2**20, cap // 4)))
         if self.segment_ms is not None:
             config["segment.ms"] = str(self.segment_ms)
+        if self.forget_ms is not None:
+            config |= {"max.compaction.lag.ms": str(self.forget_ms), "segment.ms": str(self.forget_ms)}
         if self.append_time:
             config["message.timestamp.type"] = "LogAppendTime"
         if self.compression:
@@ -136,8 +148,13 @@ TOPICS = (
     Topic(Name.ALERTS, "camera", 32, "whom it concerns: one alert an episode", retention_ms=30 * DAY),
     Topic(
         Name.LABEL_REQUESTS, "frame", 8, "frames that people should label, as JPEG",
-        retention_ms=30 * DAY, compacted=True,
+        retention_ms=30 * DAY, compacted=True, forget_ms=FORGET_MS,
     ),
+    Topic(Name.LABELS, "frame", 8, "what people say is on them", compacted=True, forget_ms=FORGET_MS),
+    Topic(Name.MODELS, "model", 1, "the model that serves", compacted=True),
+    Topic(Name.MODEL_VERSIONS, "version", 1, "every model that was judged, and what became of it", compacted=True),
+    Topic(Name.COMMANDS, "kind", 1, "what is asked of the learning loop", retention_ms=30 * DAY),
+    Topic(Name.RUNS, "run", 1, "rounds of the learning loop, and how far they are", compacted=True),
     Topic(
         Name.DETECTIONS_DLQ, "camera", 32, "detections that could not be read, and why",
         retention_ms=14 * DAY, disk_share=0.01,

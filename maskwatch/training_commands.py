@@ -141,3 +141,22 @@ def export(training: Path, manifest: Path | None, out: Path, golden: Path, **opt
     Example: maskwatch export build/train/best-run --name yolov8n-facemask --version 2 --out data/models/default
     """
     click.echo(call("training.artefact.export:command", training, manifest, golden, out, options))
+
+
+@click.command("retrain", short_help="Learn from people's labels: train, judge, and swap if it is better.")
+@click.option("--here", is_flag=True, help="In this process, instead of asking the retrainer for it.")
+@click.option("--out", "folder", type=_FOLDER, help="With --here: the round's folder; one that was cut off goes on.")
+@click.option("--why", default="asked for", show_default=True, metavar="TEXT", help="Kept with the version.")
+@click.option("--json", "as_json", is_flag=True, help="With --here: the verdict, for scripts.")
+@click.pass_obj
+def retrain(settings: Settings, folder: Path | None, why: str, *, here: bool, as_json: bool) -> None:
+    """Train the champion on with what people labelled, judge the result, and promote it if it is better.
+
+    Example: maskwatch retrain --why "the light at the door has changed"
+
+    «maskwatch retrainer», part of «up», does it as soon as it has no other round; see docs/learning.md.
+    """
+    if here:
+        call("training.round:command", settings, folder, why, as_json=as_json)
+    else:
+        call("maskwatch.promoting:ask_for_round", settings, why=why)

@@ -1,4 +1,4 @@
-"""The detector worker: frames in, detections out, in two lanes that share one model.
+"""The detector worker: frames in, detections out, in two lanes that share one model, which may change meanwhile.
 
 Live frames are looked at when they are fresh, uploads are never skipped. Inference has threads of its own; the event
 loop never blocks, and a worker whose inference hangs ends itself.
@@ -8,13 +8,14 @@ import asyncio
 
 import structlog
 
-from maskwatch import kafka, metrics
+from maskwatch import kafka
 from maskwatch.errors import MaskwatchError
 from maskwatch.inference import Calibration, Detector
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from maskwatch.worker import notify_ready
 from processors.live import LiveLane
+from processors.serving import Serving
 from processors.uploads import UploadLane
 
 CALIBRATION_S = 0.5
@@ -38,6 +39,7 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
     """
     loop = asyncio.get_running_loop()
     detector, speed = await loop.run_in_executor(None, _ready_detector, settings)
+    serving = Serving(detector, settings)
     instance = settings.detector.instance or None
     try:
         async with (
@@ -50,22 +52,22 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.TaskGroup() as lanes,
         ):
             # Subscribed only now: a start that waits for partitions would wait for a dead member's session to end.
-            live_lane = LiveLane(live, quick, detector, settings)
+            live_lane = LiveLane(live, quick, serving, settings)
             kafka.subscribe(live, settings, [Name.FRAMES_LIVE], live_lane)
             kafka.subscribe(uploads, settings, [Name.FRAMES_UPLOAD])
             log.info(
                 "detector ready", model=detector.card.name, version=detector.card.version, precision=speed.precision
             )
-            metrics.MODEL_LOADED.labels(detector.card.name, detector.card.version).set(1)
             notify_ready(speed.sentence())
             lanes.create_task(live_lane.run(stop))
-            lanes.create_task(UploadLane(uploads, durable, detector, settings, live_lane).run(stop))
+            lanes.create_task(UploadLane(uploads, durable, serving, settings, live_lane).run(stop))
+            lanes.create_task(serving.follow(stop))
     except ExceptionGroup as group:
         if (expected := _expected(group)) is not None:
             raise expected from group
         raise
     finally:
-        detector.close()
+        serving.close()
 
 
 def _expected(error: Exception) -> MaskwatchError | None:

@@ -171,7 +171,7 @@ class _Newest:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._columns = np.full((3, 4 * most), math.nan)
+        self._columns = np.full((3, 2 * most), math.nan)
         self._values, self._below, self._upto = self._columns
         self._end = 0
         self._undefined = 0

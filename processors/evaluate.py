@@ -28,13 +28,18 @@ from processors.evaluation import Delay, Next, Rate
 from processors.material import CHANGED, PLAIN, Looked, Variant
 from processors.monitor import Monitor
 from processors.reference import memory
-from processors.signals import Samples, defined, measure
+from processors.signals import Samples, column, defined, measure
 
 RIVER_SHARE = {"ADWIN": 0.2, "KSWIN": 0.002}
 """Of the time that our logic is run for: KSWIN compares at every sample, which takes a millisecond each."""
 
 LEAST = 40
 """Pictures of which a world can be made."""
+
+BARE_SHARES: tuple[float, ...] = (0.2, 0.4, 0.8)
+"""«Fewer masks», by strength: so many pictures are of those on which at least half of the faces have none."""
+
+LEAST_BARE = 10
 
 
 class AsItWas(NamedTuple):
@@ -123,17 +128,25 @@ def _find(settings: Settings, plan: Plan, stop: asyncio.Event, progress: Progres
             continue
         block = neighbours(plain)
         found.still.append(still(file.name, plain, block, settings.drift, plan.months))
-        for (change, strength), after in sorted(worlds.items(), key=str):
+        usual = world(plain, block)
+        for change, strength, after in _changed(worlds, block, usual) if plan.changes else ():
             if stop.is_set():
                 return found
-            if change is not None and strength is not None:
-                _show(progress, f"{file.name}: {change} {strength}")
-                delays = tuple(
-                    evaluation.change(world(plain, block), world(after, block), settings.drift, seed)
-                    for seed in range(plan.seeds)
-                )
-                found.noticed.append(Noticed(file.name, change, strength, delays))
+            _show(progress, f"{file.name}: {change} {strength}")
+            delays = tuple(evaluation.change(usual, after, settings.drift, seed) for seed in range(plan.seeds))
+            found.noticed.append(Noticed(file.name, change, strength, delays))
     return found
+
+
+def _changed(worlds: Mapping[Variant, Samples], block: int, usual: Next) -> Iterator[tuple[str, int, Next]]:
+    for (change, strength), after in sorted(worlds.items(), key=str):
+        if change is not None and strength is not None:
+            yield change, strength, world(after, block)
+    plain = worlds[PLAIN]
+    bare = plain[plain[:, column("without_mask")] >= 0.5]  # noqa: PLR2004  # half of the faces
+    if len(bare) >= LEAST_BARE:
+        for strength, share in enumerate(BARE_SHARES, 1):
+            yield "fewer_masks", strength, evaluation.mixed(usual, evaluation.independent(bare), share)
 
 
 def as_it_was(file: str, looked: Sequence[Looked], settings: DriftSettings) -> Iterator[AsItWas]:

@@ -91,6 +91,17 @@ def in_blocks(seen: Samples, block: int) -> Next:
     return draw
 
 
+def mixed(one: Next, other: Next, share: float) -> Next:
+    """Return a world in which so large a share of the samples is of another."""
+
+    def draw(random: np.random.Generator) -> Samples:
+        first, second = one(random), other(random)
+        both = min(len(first), len(second))
+        return np.where(random.random((both, 1)) < share, second[:both], first[:both])
+
+    return draw
+
+
 class Camera:
     """A camera whose samples are given one by one, two seconds apart or whatever the settings say."""
 
@@ -146,10 +157,7 @@ def days(day: Next, night: Next, settings: DriftSettings, number: int, seed: int
     while camera.number < number * 86_400 / step:
         hour = (START + camera.number * step) / 3600 % 24
         dark = float(np.clip(np.interp(hour, (6, 7, 17, 18), (1, 0, 0, 1)), 0, 1))
-        light, gloom = day(random), night(random)
-        both = min(len(light), len(gloom))
-        chosen = random.random((both, 1)) < dark
-        found += camera.see(np.where(chosen, gloom[:both], light[:both]))
+        found += camera.see(mixed(day, night, dark)(random))
     return found
 
 

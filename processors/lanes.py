@@ -7,12 +7,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from maskwatch import kafka
-from maskwatch.inference import Detected, Detector, Refused
+from maskwatch.inference import Detected, Refused
 from maskwatch.kafka import Record
-from maskwatch.messages import LARGEST_JPEG, DeadLetter, encode
+from maskwatch.messages import LARGEST_JPEG, DeadLetter, ModelRef, encode
 from maskwatch.model import ShapeName
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
+from processors.serving import Serving
 
 POLL_MS = 500
 """So often it is looked whether to stop."""
@@ -20,13 +21,15 @@ POLL_MS = 500
 log = structlog.get_logger(__name__)
 
 
-async def look_at(detector: Detector, records: Sequence[Record], shape: ShapeName) -> list[Detected | Refused]:
+async def look_at(
+    serving: Serving, records: Sequence[Record], shape: ShapeName
+) -> tuple[ModelRef, list[Detected | Refused]]:
     """Look at the pictures of records in one batch.
 
     Returns
     -------
-    list
-        An outcome for each record, in their order; what is too large or cannot be read is refused.
+    model, outcomes
+        Which model looked; an outcome for each record, in their order: what is too large or cannot be read is refused.
 
     Raises
     ------
@@ -35,8 +38,9 @@ async def look_at(detector: Detector, records: Sequence[Record], shape: ShapeNam
     """
     # What is larger than a record with a picture may be is not even opened.
     small = [record for record in records if len(record.value or b"") <= LARGEST_JPEG]
-    outcomes = iter(await detector.detect([record.value or b"" for record in small], shape))
-    return [
+    model, answered = await serving.detect([record.value or b"" for record in small], shape)
+    outcomes = iter(answered)
+    return model, [
         next(outcomes) if size <= LARGEST_JPEG else Refused(f"{size} bytes are more than {LARGEST_JPEG}")
         for size in (len(record.value or b"") for record in records)
     ]

@@ -17,13 +17,14 @@ from aiokafka.errors import KafkaError
 
 from maskwatch import kafka, metrics
 from maskwatch.errors import BrokerError, MessageError
-from maskwatch.inference import Detected, Detector, Refused
+from maskwatch.inference import Detected, Refused
 from maskwatch.kafka import Record
-from maskwatch.messages import Detection, FrameInfo, FrameRef, encode, read_frame_headers
+from maskwatch.messages import Detection, FrameInfo, FrameRef, ModelRef, encode, read_frame_headers
 from maskwatch.settings import DetectorSettings, Settings
 from maskwatch.topics import Name
 from processors.freshness import Ages, Newest, Policy
 from processors.lanes import POLL_MS, behind, commit, look_at, refuse
+from processors.serving import Serving
 
 COMMIT_EVERY_S = 1.0
 LEAST_CALLS = 2
@@ -41,6 +42,8 @@ class Seen(NamedTuple):
     record: Record
     info: FrameInfo | None
     outcome: Detected | Refused
+    model: ModelRef | None = None
+    """Which one looked at it; None where none did."""
 
 
 class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -50,14 +53,14 @@ class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     """
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, detector: Detector, settings: Settings
+        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, serving: Serving, settings: Settings
     ) -> None:
         options = settings.detector
         self._consumer = consumer
         self._producer = producer
-        self._detector = detector
+        self._serving = serving
         self._settings = settings
-        self.round = live_round(options, detector.load("wide").pictures_at_once)
+        self.round = live_round(options, serving.pictures_at_once)
         self._ages = Ages()
         self._newest = Newest(Policy(options.age_budget_s, options.seek_after_s, self.round), self._ages)
         self._arrived = asyncio.Event()
@@ -156,11 +159,11 @@ class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             seen.append(Seen(record, info, Refused("not looked at")))
         if looked:
             start = time.perf_counter()
-            outcomes = await look_at(self._detector, [seen[place].record for place in looked], "wide")
+            model, outcomes = await look_at(self._serving, [seen[place].record for place in looked], "wide")
             metrics.DETECT_SECONDS.observe((time.perf_counter() - start) / len(looked))
             metrics.BATCH_FRAMES.observe(len(looked))
             for place, outcome in zip(looked, outcomes, strict=True):
-                seen[place] = _checked(seen[place]._replace(outcome=outcome))
+                seen[place] = _checked(seen[place]._replace(outcome=outcome, model=model))
         return seen
 
     async def _publish(self, seen: Sequence[Seen]) -> None:
@@ -187,7 +190,7 @@ class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         await commit(self._consumer, done, self._settings)
 
     async def _answer(self, one: Seen) -> None:
-        if one.info is None or isinstance(one.outcome, Refused):
+        if one.info is None or one.model is None or isinstance(one.outcome, Refused):
             reason = one.outcome.reason if isinstance(one.outcome, Refused) else ""
             await refuse(self._producer, self._settings, Name.FRAMES_LIVE_DLQ, one.record, reason, b"")
             metrics.FRAMES_REFUSED.labels("live").inc()
@@ -197,7 +200,7 @@ class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return
         detection = Detection(
             frame=frame_ref(one.info, one.record),
-            model=self._detector.ref,
+            model=one.model,
             detected=datetime.now(UTC),
             objects=one.outcome.faces,
             signals=one.outcome.signals,

@@ -12,13 +12,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from maskwatch import kafka, metrics
 from maskwatch.errors import BrokerError
-from maskwatch.inference import Detected, Detector, Refused
+from maskwatch.inference import Detected, Refused
 from maskwatch.kafka import Record
-from maskwatch.messages import Prediction, encode
+from maskwatch.messages import ModelRef, Prediction, encode
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from processors.lanes import POLL_MS, behind, commit, look_at, refuse
 from processors.live import LiveLane
+from processors.serving import Serving
 
 RETRY_S = 1.0
 
@@ -32,13 +33,13 @@ class UploadLane:
         self,
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
-        detector: Detector,
+        serving: Serving,
         settings: Settings,
         beside: LiveLane,
     ) -> None:
         self._consumer = consumer
         self._producer = producer
-        self._detector = detector
+        self._serving = serving
         self._settings = settings
         self._beside = beside
         # Both lanes have one round in flight, so the sizes of their rounds are their shares.
@@ -54,14 +55,16 @@ class UploadLane:
             records = [record for several in read.values() for record in several]
             if not records:
                 continue
-            outcomes = await look_at(self._detector, records, "square")
+            model, outcomes = await look_at(self._serving, records, "square")
             # 1. Every answer is acknowledged; 2. only then the offsets move on.
-            if await self._answer_all(list(zip(records, outcomes, strict=True)), stop):
+            if await self._answer_all(list(zip(records, outcomes, strict=True)), model, stop):
                 await commit(self._consumer, behind(records), self._settings)
 
-    async def _answer_all(self, pairs: list[tuple[Record, Detected | Refused]], stop: asyncio.Event) -> bool:
+    async def _answer_all(
+        self, pairs: list[tuple[Record, Detected | Refused]], model: ModelRef, stop: asyncio.Event
+    ) -> bool:
         while True:
-            answers = await asyncio.gather(*(self._answer(*pair) for pair in pairs), return_exceptions=True)
+            answers = await asyncio.gather(*(self._answer(*pair, model) for pair in pairs), return_exceptions=True)
             failures = [answer for answer in answers if isinstance(answer, BaseException)]
             for failure in failures:
                 if not isinstance(failure, BrokerError):
@@ -75,7 +78,7 @@ class UploadLane:
                 return False
             await asyncio.sleep(RETRY_S)
 
-    async def _answer(self, record: Record, outcome: Detected | Refused) -> None:
+    async def _answer(self, record: Record, outcome: Detected | Refused, model: ModelRef) -> None:
         upload = (record.key or b"").decode(errors="replace")
         now = datetime.now(UTC)
         if isinstance(outcome, Refused):
@@ -91,7 +94,7 @@ class UploadLane:
                 detected=now,
                 width=outcome.width,
                 height=outcome.height,
-                model=self._detector.ref,
+                model=model,
                 objects=outcome.faces,
             )
         value, headers = encode(prediction, kind="maskwatch.prediction.v1", source="/detector", id=upload, time=now)

@@ -5,11 +5,12 @@ import { Keys } from "./keys.js";
 import { drift } from "./pages/drift/page.js";
 import { live } from "./pages/live/page.js";
 import { lost } from "./pages/lost.js";
+import { review } from "./pages/review/page.js";
 import { system } from "./pages/system/page.js";
 import { Router } from "./router.js";
 import { Shell } from "./shell.js";
 
-const PAGES = [live, drift, system];
+const PAGES = [live, review, drift, system];
 
 const keys = new Keys();
 const cameras = new Feed("/cameras", { every: 5000 });

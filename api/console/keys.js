@@ -2,7 +2,9 @@
 
 import { keep, recall } from "./stored.js";
 
-/** @typedef {{keys: string[], shown: string, label: string, run: (key: string) => void}} Binding */
+/** @typedef {{
+ *   keys: string[], shown: string, label: string, run: (key: string, event: KeyboardEvent) => void, repeat: boolean,
+ * }} Binding */
 
 export class Keys {
   /** @type {Binding[]} */
@@ -26,10 +28,11 @@ export class Keys {
    * @param {string | string[]} keys as KeyboardEvent.key names them
    * @param {string} shown what the list of keys prints
    * @param {string} label what they do
-   * @param {(key: string) => void} run
+   * @param {(key: string, event: KeyboardEvent) => void} run
+   * @param {{repeat?: boolean}} [options] `repeat`: a key that is held down does it again and again
    */
-  bind(keys, shown, label, run) {
-    const binding = { keys: [keys].flat(), shown, label, run };
+  bind(keys, shown, label, run, { repeat = false } = {}) {
+    const binding = { keys: [keys].flat(), shown, label, run, repeat };
     this.bindings.push(binding);
     return () => {
       this.bindings = this.bindings.filter((other) => other !== binding);
@@ -46,9 +49,12 @@ export class Keys {
       target.closest("input:not([type=checkbox]), textarea, select, [contenteditable], dialog")
     )
       return;
+    // Whoever has come to a button by keyboard presses it with these.
+    if ((event.key === " " || event.key === "Enter") && target instanceof Element && target.closest("button, a, summary"))
+      return;
     const binding = this.bindings.findLast(({ keys }) => keys.includes(event.key));
     if (binding === undefined) return;
     event.preventDefault();
-    if (!event.repeat) binding.run(event.key);
+    if (!event.repeat || binding.repeat) binding.run(event.key, event);
   }
 }

@@ -17,6 +17,7 @@ from api.problems import (
     ProblemError,
     documented,
 )
+from api.routers.labels import refuse_unread
 from api.routers.signals import RETRY_AFTER, refuse_incomplete
 from maskwatch import evidence, kafka
 from maskwatch.drift_messages import Alert, Episode
@@ -147,11 +148,13 @@ async def get_evidence(episode: str, moment: Literal["before", "after"], shared:
     frame = found.before if moment == "before" else found.after
     if frame is None:
         raise ProblemError(PICTURE_GONE, "No frame of that moment is known.")
+    # What was erased is shown no more, and until all labels are read that is not known.
+    refuse_unread(shared)
     try:
         recorded = await evidence.picture(shared.settings, frame)
     except BrokerError as error:
         raise ProblemError(AWAY, "The picture cannot be read: Kafka is away.", headers=RETRY_AFTER) from error
-    if recorded is None:
+    if recorded is None or shared.labels.table.is_erased(recorded.info.id):
         raise ProblemError(PICTURE_GONE, "Nothing of that moment is recorded any more, or ever was.")
     # What was recorded never changes, but it is erased after a day: a browser keeps it for as long as a page is open.
     headers = {"Cache-Control": "private, max-age=3600", "Captured": rfc3339(recorded.info.captured)}

@@ -63,6 +63,7 @@ _DOCS = """\
 @router.get("/")
 @router.get("/live")
 @router.get("/live/{camera}")
+@router.get("/review")
 @router.get("/drift")
 @router.get("/drift/{episode}")
 @router.get("/system")

@@ -36,8 +36,8 @@ def stages(settings: Settings, camera: Sequence[str], metrics_dir: Path) -> Iter
 
 
 def watchers(settings: Settings, metrics_dir: Path) -> Iterator[Child]:
-    """Yield what nobody waits for: drift takes minutes to be told anyway."""
-    for name in ("drift", "alerts"):
+    """Yield what nobody waits for: drift takes minutes to be told anyway, and labels wait in Kafka."""
+    for name in ("drift", "alerts", "dataset", "rollout", "retrainer"):
         yield Child(name=name, command=(*_THIS, name), rank=STAGE_RANK, env=_env(settings, metrics_dir))
 
 

@@ -15,6 +15,9 @@ from api.broadcasts import Broadcasts
 from api.broker import Broker
 from api.dependencies import OPERATOR, Services, ValkeyPictures, known_origin, principal, readiness
 from api.drift_feed import DriftFeed
+from api.label_feed import LabelFeed
+from api.labelling import Labelling
+from api.leases import ValkeyLeases
 from api.ledger import Ledger
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, Kind, ProblemError
 from api.roster import Roster, RosterFeed
@@ -24,8 +27,11 @@ from api.upload_index import ValkeyIndex
 from api.uploads import Uploads
 from api.viewers import Hub
 from maskwatch.errors import BrokerError, StoreError
+from maskwatch.label_checks import frozen_test
+from maskwatch.overlay import last_key, live_key, unpack
+from maskwatch.store import Store
 from tests.support import stack
-from tests.support.overlay import DictPictures
+from tests.support.overlay import DictPictures, record
 from tests.support.stack import Kafka, Valkey
 
 Headers = Sequence[tuple[str, str]]
@@ -38,6 +44,8 @@ def services(home: Path, token: str = "", origins: Sequence[str] = ()) -> Servic
     ledger = Ledger(settings, index)
     broker = Broker(settings)
     cameras = RosterFeed(settings)
+    feed, pictures = LabelFeed(settings), DictPictures()
+    leases = ValkeyLeases(settings)
     return Services(
         settings,
         cameras,
@@ -52,6 +60,8 @@ def services(home: Path, token: str = "", origins: Sequence[str] = ()) -> Servic
         asyncio.Lock(),
         DriftFeed(settings),
         SystemMonitor(settings, cameras, DictPictures(), {}),
+        feed,
+        Labelling(settings, broker, feed.table, Store(settings), leases, frozen_test(None), pictures.forget),
     )
 
 
@@ -213,3 +223,16 @@ async def test_a_kafka_that_is_away_is_named(tmp_path: Path) -> None:
         with pytest.raises(BrokerError, match=r"127\.0\.0\.1:1"):
             await checks["kafka"]()
         assert "is not there yet" in await checks["uploads"]()
+
+
+async def test_a_cameras_last_picture_is_forgotten_if_it_is_the_one(valkey: Valkey, tmp_path: Path) -> None:
+    async with stored(tmp_path, valkey.url) as pictures:
+        kept = record(7)
+        for key in (live_key("door"), last_key("door")):
+            await pictures._client.set(key, kept)
+        frame = unpack(kept)[0].frame.id
+        await pictures.forget("door", f"{frame}0")
+        await pictures.forget("gate", frame)
+        assert await pictures.get(last_key("door")) == kept
+        await pictures.forget("door", frame)
+        assert (await pictures.get(live_key("door")), await pictures.get(last_key("door"))) == (None, None)

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 from maskwatch import kafka, topics
+from maskwatch.drift_messages import SIGNALS
 from maskwatch.drift_settings import DriftSettings
 from maskwatch.messages import Detection, decode, encode
 from maskwatch.settings import Settings
@@ -70,7 +71,7 @@ def memory(cameras: int = 40) -> float:
     gc.collect()
     before = psutil.Process().memory_info().rss
     random = np.random.default_rng(1)
-    hours = {hour: random.random((SAMPLES, 10), np.float32) for hour in range(DAY_H)}
+    hours = {hour: random.random((SAMPLES, len(SIGNALS)), np.float32) for hour in range(DAY_H)}
     kept = []
     for number in range(cameras):
         mine = {hour: samples.copy() for hour, samples in hours.items()}

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -91,3 +92,19 @@ def test_an_episode_appears_while_the_light_is_turned_down_and_ends_when_it_is_t
     page.goto("/system")
     expect(page.locator(".verdict")).to_have_text(re.compile("^Nothing is broken"))
     expect(page.get_by_role("region", name="Workers").get_by_role("row", name=re.compile("^drift"))).to_be_visible()
+    label_a_frame(up, page, patience_ms)
+
+
+def label_a_frame(up: Up, page: Page, patience_ms: int) -> None:
+    """Confirm one of the frames that were chosen meanwhile, and find it in the store."""
+    page.goto("/review")
+    expect(page.get_by_role("button", name="Confirm")).to_be_enabled(timeout=patience_ms)
+    page.keyboard.press("Space")
+    expect(page.locator(".goal")).to_have_text("1 of 100 until a retrain may start", timeout=patience_ms)
+    store = up.home / "store"
+    assert len([*store.glob("pictures/*/*.jpg")]) == 1
+    # The stage that keeps labels has it a moment later.
+    deadline = time.monotonic() + patience_ms / 1000
+    while not [*store.glob("labels/*/*.json")]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

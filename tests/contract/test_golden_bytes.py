@@ -21,6 +21,7 @@ from maskwatch.drift_messages import (
     read_label_request_headers,
 )
 from maskwatch.errors import MessageError
+from maskwatch.label_messages import FrameLabel, proposal_of
 from maskwatch.messages import (
     Camera,
     CameraStatus,
@@ -102,6 +103,17 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
         Alert("door-2:s1:7", "door-2", "input", NOON, "Darker.", NOON, "operator"),
         b'{"id":"door-2:s1:7","camera":"door-2","kind":"input","raised":' + NOON_JSON + b',"text":"Darker.",'
         b'"acknowledged":' + NOON_JSON + b',"by":"operator"}',
+    ),
+    (
+        FrameLabel(
+            "door-2:s1:7", "labelled", NOON, "ann", faces=(MarkedFace("with_mask", (0.1, 0.2, 0.3, 0.4)),),
+            sha256="cd" * 32, width=1280, height=720, fingerprint="0123456789abcdef", source="door-2", captured=NOON,
+            proposal=proposal_of(REQUEST),
+        ),
+        b'{"frame":"door-2:s1:7","state":"labelled","at":' + NOON_JSON + b',"by":"ann","made_by":"person","faces":['
+        b'{"label":"with_mask","box":[0.1,0.2,0.3,0.4]}],"sha256":"' + b"cd" * 32 + b'","width":1280,"height":720,'
+        b'"fingerprint":"0123456789abcdef","source":"door-2","captured":' + NOON_JSON + b',"proposal":{"model":'
+        + MODEL_JSON + b',"objects":[' + FACE_JSON + b'],"why":"near-threshold","episode":null}}',
     ),
     (SceneKnobs(light=0.3), b'{"light":0.3,"blur":0.0,"noise":0.0,"colour":0.0,"masks":"mixed","crowd":5}'),
     (

@@ -18,6 +18,7 @@ from maskwatch import (
     cli,
     data_commands,
     drift_commands,
+    label_commands,
     model_commands,
     training_commands,
 )
@@ -27,7 +28,15 @@ from maskwatch.quantities import say_size
 from maskwatch.settings import PROJECT
 from tests.support.recordings import frame, written
 
-COMMAND_MODULES = (cli, camera_commands, data_commands, drift_commands, model_commands, training_commands)
+COMMAND_MODULES = (
+    cli,
+    camera_commands,
+    data_commands,
+    drift_commands,
+    label_commands,
+    model_commands,
+    training_commands,
+)
 
 
 @pytest.fixture(autouse=True)

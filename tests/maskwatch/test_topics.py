@@ -42,6 +42,10 @@ async def test_all_topics_are_created_once_as_the_contract_says(topics_ready: Se
     assert (live["message.timestamp.type"], live["retention.ms"]) == ("LogAppendTime", "60000")
     assert (await configuration(topics_ready, Name.CAMERAS))["cleanup.policy"] == "compact"
     assert (await configuration(topics_ready, Name.DETECTIONS))["compression.type"] == "gzip"
+    for name, policy in ((Name.LABELS, "compact"), (Name.LABEL_REQUESTS, "compact,delete")):
+        forgetting = await configuration(topics_ready, name)
+        assert forgetting["cleanup.policy"] == policy
+        assert (forgetting["max.compaction.lag.ms"], forgetting["segment.ms"]) == ("1800000", "1800000")
 
 
 async def test_other_partition_counts_are_refused(settings: Settings, create_topics: CreateTopics) -> None:

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from maskwatch.cli import main
+from maskwatch.drift_messages import SIGNALS
 from maskwatch.drift_settings import DriftSettings
 from maskwatch.errors import RecordingError
 from maskwatch.inference import Detector
@@ -22,8 +23,8 @@ from tests.support.traffic import GOLDEN
 
 QUICK = DriftSettings(reference=60, least=10, most=40, every=5, persist=2, budget=1000)
 RANDOM = np.random.default_rng(1)
-PLACES: Samples = RANDOM.normal(0.5, 0.05, (400, 10)).astype(np.float32)
-DARK: Samples = (PLACES * np.array([0.3, *[1.0] * 9])).astype(np.float32)
+PLACES: Samples = RANDOM.normal(0.5, 0.05, (400, len(SIGNALS))).astype(np.float32)
+DARK: Samples = (PLACES * np.array([0.3, *[1.0] * (len(SIGNALS) - 1)])).astype(np.float32)
 
 
 def test_a_change_is_noticed_and_its_signal_named() -> None:
@@ -45,6 +46,12 @@ def test_a_world_that_changes_by_itself_has_false_episodes() -> None:
     found = evaluation.stationary(lambda _: next(halves)[:200], QUICK, 1000, seed=1)
     assert [one.episode.kind for one in found] == ["input"]
     assert 600 < found[0].sample < 660
+
+
+def test_a_world_is_mixed_of_two() -> None:
+    both = evaluation.mixed(evaluation.independent(PLACES), evaluation.independent(DARK), 0.25)
+    brightness = np.concatenate([both(np.random.default_rng(seed))[:, 0] for seed in range(20)])
+    assert (brightness < 0.3).mean() == pytest.approx(0.25, abs=0.05)
 
 
 def test_rivers_alarms_are_counted() -> None:

@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from maskwatch.drift_messages import SIGNALS
 from maskwatch.drift_settings import DriftSettings
 from processors.hours import Hours, HourState
 from processors.signals import Samples
@@ -13,7 +14,7 @@ NOON = 12 * 3600.0
 
 
 def row(value: float) -> Samples:
-    return np.full(10, value, np.float32)
+    return np.full(len(SIGNALS), value, np.float32)
 
 
 def hour(  # noqa: PLR0913  # what hours differ in

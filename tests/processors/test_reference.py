@@ -65,7 +65,7 @@ def test_a_reference_of_a_few_defined_samples_is_none() -> None:
     assert distances(known.ranks(np.array([0.6])), (1,)) == [1.0]
 
 
-@settings(deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10**6), st.integers(20, 200), st.floats(-2, 2))
 def test_how_far_samples_moved_is_scipys(seed: int, number: int, by: float) -> None:
     random = np.random.default_rng(seed)

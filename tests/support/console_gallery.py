@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from maskwatch.messages import DetectedFace
 from tests.support.chromium import launch
 from tests.support.console_drift import DriftStandIn, evening
+from tests.support.console_labels import LabelStandIn
 from tests.support.console_server import LABELS, ConsoleServer, Picture, Script, draw_pictures
 from tests.support.console_system import broken
 
@@ -148,12 +150,12 @@ def lose_connection(server: ConsoleServer, page: Page, wait_ms: int = 7500) -> N
 
 
 def tell(*, hang: bool = False, failing: bool = False, away: bool = False) -> Prepare:
-    """Load the page anew with trouble in what is known of drift and of the system."""
+    """Load the page anew with trouble in what is known of drift, of labels and of the system."""
 
     def prepare(server: ConsoleServer, page: Page) -> None:
         page.wait_for_timeout(1500)
-        server.drift.hang = server.system.hang = hang
-        server.drift.failing = server.system.failing = failing
+        server.drift.hang = server.system.hang = server.labels.hang = hang
+        server.drift.failing = server.system.failing = server.labels.away = failing
         server.drift.away = away
         if not away:
             page.reload()
@@ -198,6 +200,63 @@ def drift_states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], s
     yield "system-stale", demo, "/system", lambda server, page: lose_connection(server, page, 17_000)
 
 
+def asked_for(pictures: list[Picture]) -> LabelStandIn:
+    """Return frames that wait for a label, each for another reason."""
+    asked = LabelStandIn()
+    reasons = (
+        "score 0.48, near the threshold",
+        "the camera is in drift",
+        "without mask is rare here",
+        "chosen by chance",
+    )
+    for number, picture in enumerate(pictures):
+        faces = [DetectedFace(each["label"], each["score"], tuple(each["box"])) for each in picture.objects]
+        asked.ask(picture.jpeg, (picture.width, picture.height), faces, reasons[number % len(reasons)])
+    return asked
+
+
+def presses(*keys: str) -> Prepare:
+    """Press keys one after the other once pictures are there."""
+
+    def prepare(_server: ConsoleServer, page: Page) -> None:
+        page.wait_for_timeout(1500)
+        for key in keys:
+            page.keyboard.press(key)
+            page.wait_for_timeout(300)
+
+    return prepare
+
+
+def unsaved(server: ConsoleServer, page: Page) -> None:
+    """Let labels not be saved."""
+    server.labels.failing = True
+    presses("Space", "Space")(server, page)
+    page.wait_for_timeout(700)
+
+
+def refused(server: ConsoleServer, page: Page) -> None:
+    """Let a label be refused."""
+    server.labels.refusal = "Faces 1 and 2 are one face, marked twice."
+    presses("Space")(server, page)
+    page.wait_for_timeout(700)
+
+
+def review_states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Prepare]]:
+    """Every state of the page Review."""
+    demo = [Script("demo", pictures[:1], "Demo scene", rate=5.0)]
+    yield "review", demo, "/review", wait(1500)
+    yield "review-chosen", demo, "/review", presses("Space", "s", "Tab")
+    yield "review-closer", demo, "/review", presses("Tab", "i")
+    yield "review-drawing", demo, "/review", presses("n")
+    yield "review-back", demo, "/review", presses("Space", "z")
+    yield "review-unsaved", demo, "/review", unsaved
+    yield "review-refused", demo, "/review", refused
+    yield "review-keys", demo, "/review", presses("?")
+    yield "review-loading", demo, "/review", tell(hang=True)
+    yield "review-error", demo, "/review", tell(failing=True)
+    yield "review-empty", demo, "/review", wait(1000)
+
+
 def states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Prepare]]:
     """Every state: its name, the cameras, the address, and what is done before the picture is taken."""
     demo = [Script("demo", pictures[:1], "Demo scene", rate=5.0)]
@@ -226,6 +285,7 @@ def states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Pr
     yield "no-such-page", demo, "/no/such/page", wait(800)
     yield "drift-empty", demo, "/drift", wait(1000)
     yield from drift_states(pictures)
+    yield from review_states(pictures)
 
 
 def main() -> None:
@@ -246,13 +306,14 @@ def main() -> None:
             for size in chosen.sizes:
                 for theme in chosen.themes:
                     drift = DriftStandIn() if name.endswith("empty") else evening_of(pictures)
+                    labels = LabelStandIn() if name.endswith("empty") else asked_for(pictures)
                     with (
-                        ConsoleServer(scripts, drift=drift) as server,
+                        ConsoleServer(scripts, drift=drift, labels=labels) as server,
                         page_on(browser, server, size, theme, path) as page,
                     ):
                         prepare(server, page)
                         page.screenshot(path=chosen.folder / f"{name}-{size}-{theme}.png")
-                        server.cameras_hang = server.drift.hang = server.system.hang = False
+                        server.cameras_hang = server.drift.hang = server.system.hang = server.labels.hang = False
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A stand-in for the API that can bring the console into every state.
 
 It speaks the contract of `api/app.py` (`GET /cameras`, `/health`, `/ready`, `POST /session`, `WS /live/{camera}`, and
-what :mod:`tests.support.console_drift` and :mod:`tests.support.console_system` add), serves the real console, and does
+what :mod:`tests.support.console_drift`, `console_labels` and `console_system` add), serves the real console, and does
 with each camera what its script says. Tests change the scripts while it runs. Pictures are drawn, faces in flat
 colours, so that a test can tell from one pixel whether a box belongs to its frame.
 """
@@ -25,6 +25,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from tests.support.console_drift import DriftStandIn
+from tests.support.console_labels import LabelStandIn
 from tests.support.console_system import SystemStandIn
 
 CONSOLE = Path(__file__).parents[2] / "api" / "console"
@@ -97,6 +98,7 @@ class ConsoleServer:
     """Seconds by which this server's clock is wrong."""
     drift: DriftStandIn = field(default_factory=DriftStandIn)
     system: SystemStandIn = field(default_factory=SystemStandIn)
+    labels: LabelStandIn = field(default_factory=LabelStandIn)
     port: int = 0
     _server: uvicorn.Server | None = None
     _thread: threading.Thread | None = None
@@ -153,6 +155,7 @@ class ConsoleServer:
         self._add_calls(app)
         self.drift.add_calls(app, lambda: self.token)
         self.system.add_calls(app, lambda: self.token)
+        self.labels.add_calls(app, lambda: self.token)
 
         @app.websocket("/live/{camera}")
         async def live(socket: WebSocket, camera: str) -> None:
@@ -165,7 +168,7 @@ class ConsoleServer:
             else:
                 await _Viewer(self, socket, known[0]).serve()
 
-        for path in ("/", "/live", "/live/{camera}", "/drift", "/drift/{episode}", "/system"):
+        for path in ("/", "/live", "/live/{camera}", "/review", "/drift", "/drift/{episode}", "/system"):
             app.get(path)(_index)
         app.mount("/console", _Assets(directory=CONSOLE))
         app.get("/{path:path}")(_no_such_page)

@@ -17,6 +17,9 @@ from api.broadcasts import Broadcasts
 from api.broker import Broker
 from api.dependencies import Services
 from api.drift_feed import DriftFeed
+from api.label_feed import LabelFeed
+from api.labelling import Labelling
+from api.leases import ValkeyLeases
 from api.ledger import Ledger
 from api.roster import FEEDS, RosterFeed
 from api.stream import DetectionStream
@@ -25,9 +28,11 @@ from api.upload_index import ValkeyIndex
 from api.uploads import Uploads
 from api.viewers import Hub, Patience, Pictures
 from maskwatch.embedded.broker import free_port
+from maskwatch.label_checks import frozen_test
 from maskwatch.messages import Camera, CameraStatus, LiveFrame
 from maskwatch.overlay import unpack
 from maskwatch.settings import Settings
+from maskwatch.store import Store
 from maskwatch.topics import Name
 from tests.support import stack
 from tests.support.overlay import START, DictPictures
@@ -102,8 +107,13 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
     stop = asyncio.Event()
     feed = RosterFeed(settings)
     drift = DriftFeed(settings)
+    label_feed = LabelFeed(settings)
     with listening(address, dead_peer_ms) as listener:
-        async with aclosing(ValkeyIndex(settings)) as index, asyncio.TaskGroup() as tasks:
+        async with (
+            aclosing(ValkeyIndex(settings)) as index,
+            aclosing(ValkeyLeases(settings)) as leases,
+            asyncio.TaskGroup() as tasks,
+        ):
             ledger = Ledger(settings, index)
             broker = Broker(settings)
             taking = Uploads(settings, broker, index, ledger)
@@ -128,13 +138,30 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                 asyncio.Lock(),
                 drift,
                 SystemMonitor(settings, feed, pictures, checks or {}),
+                label_feed,
+                Labelling(
+                    settings,
+                    broker,
+                    label_feed.table,
+                    Store(settings),
+                    leases,
+                    frozen_test(settings.labels.frozen),
+                    pictures.forget,
+                ),
                 patience or Patience(),
             )
             door = FrontDoor(shared, address.port, stop)
             door.add_camera("door", "online")
             background = [tasks.create_task(hub.run())]
             if kafka:
-                following = (ledger.run(), broker.run(), shared.stream.run(), *map(feed.follow, FEEDS), drift.run())
+                following = (
+                    ledger.run(),
+                    broker.run(),
+                    shared.stream.run(),
+                    *map(feed.follow, FEEDS),
+                    drift.run(),
+                    label_feed.run(),
+                )
                 background += [tasks.create_task(work) for work in following]
             serving = tasks.create_task(run_server(create_app(door.services), listener, stop))
             try:

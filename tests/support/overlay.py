@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from consumers.join import Joined
 from maskwatch.errors import StoreError
 from maskwatch.messages import DetectedFace, Detection, FrameInfo, FrameRef, LiveFrame, ModelRef, encode, frame_headers
-from maskwatch.overlay import last_key, live_key, pack
+from maskwatch.overlay import last_key, live_key, pack, unpack
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 JPEG = b"\xff\xd8 a picture \xff\xd9"
@@ -136,6 +136,11 @@ class DictPictures:
         self.reads[key] += 1
         await asyncio.sleep(0)
         return self.records.get(key)
+
+    async def forget(self, camera: str, frame: str) -> None:
+        for key in (live_key(camera), last_key(camera)):
+            if key in self.records and unpack(self.records[key])[0].frame.id == frame:
+                del self.records[key]
 
     @asynccontextmanager
     async def notices(self) -> AsyncIterator["DictPictures"]:

@@ -6,7 +6,7 @@ from maskwatch.topics import Name
 from tests.support.stage import until
 from tests.support.traffic import Subscriber
 
-TOPICS = (Name.FRAMES_LIVE, Name.FRAMES_UPLOAD, Name.DETECTIONS, Name.PREDICTIONS, Name.FRAMES_LIVE_DLQ)
+TOPICS = (Name.FRAMES_LIVE, Name.FRAMES_UPLOAD, Name.DETECTIONS, Name.PREDICTIONS, Name.FRAMES_LIVE_DLQ, Name.MODELS)
 CAMERAS = ("door", "yard", "gate", "hall")
 RATE = 5
 SLOW_S = 0.1

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from maskwatch.inference import Detected, Detector
 from maskwatch.messages import CLASSES, DetectedFace
 from maskwatch.model import FILE, Golden, ModelCard, ModelFile, Precision, ShapeName
+from maskwatch.published import CHECKPOINT
 from maskwatch.settings import PROJECT, DetectorSettings
 from training.artefact.quantise import calibration, quantise
 from training.artefact.serving_graph import add_serving_ends, notes
@@ -57,7 +58,6 @@ class Plan(msgspec.Struct, frozen=True):
     """How it was trained, one sentence a training; for the card."""
 
 
-CHECKPOINT = "checkpoint.pt"
 """Beside the model: what a later training begins with. Nothing that serves reads it."""
 
 

@@ -15,6 +15,7 @@ from api.history import BusyError, SignalHistory, partition_of
 from maskwatch import kafka as clients
 from maskwatch.drift_messages import Alert
 from maskwatch.errors import BrokerError
+from maskwatch.label_messages import FrameLabel
 from maskwatch.messages import Camera, FrameInfo, decode, frame_headers
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
@@ -35,6 +36,8 @@ TOPICS = (
     Name.SIGNALS,
     Name.DRIFT,
     Name.ALERTS,
+    Name.LABELS,
+    Name.LABEL_REQUESTS,
 )
 
 
@@ -74,7 +77,8 @@ async def record(settings: Settings, camera: str, captured: datetime, jpeg: byte
 @asynccontextmanager
 async def asking(settings: Settings, home: Path) -> AsyncIterator[tuple[FrontDoor, httpx.AsyncClient]]:
     async with front_door(home, settings=settings, kafka=True) as door, door.client() as client:
-        await eventually(lambda: not door.services.drift.missing and not door.services.broker.missing)
+        shared = door.services
+        await eventually(lambda: not (shared.drift.missing or shared.broker.missing or shared.label_feed.missing))
         yield door, client
 
 
@@ -191,7 +195,7 @@ async def test_the_evidence_is_the_frame_itself_or_its_neighbour(ours: Settings,
         )
     )
     await write(ours, Name.DRIFT, "gate", exact, near, gone)
-    async with asking(ours, tmp_path) as (_, client):
+    async with asking(ours, tmp_path) as (door, client):
         answer = await client.get(f"/episodes/{exact.id}/after")
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == "image/jpeg"
@@ -200,6 +204,10 @@ async def test_the_evidence_is_the_frame_itself_or_its_neighbour(ours: Settings,
         assert "recorded" in problem(await client.get(f"/episodes/{gone.id}/after"), "picture-gone")["detail"]
         assert "known" in problem(await client.get(f"/episodes/{exact.id}/before"), "picture-gone")["detail"]
         problem(await client.get(f"/episodes/{exact.id}/meanwhile"), "invalid")
+        erased = FrameLabel(exact.after.id if exact.after else "", "erased", now, "ann")
+        await write(ours, Name.LABELS, erased.frame, erased)
+        await eventually(lambda: door.services.labels.table.is_erased(erased.frame))
+        problem(await client.get(f"/episodes/{exact.id}/after"), "picture-gone")
 
 
 async def test_what_is_not_read_yet_is_not_taken_for_nothing(tmp_path: Path) -> None:

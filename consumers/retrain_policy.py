@@ -1,0 +1,80 @@
+"""When a round of the learning loop starts by itself. Pure: what is known comes in, and so does the time."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from maskwatch.learning_settings import RetrainSettings
+from maskwatch.model_messages import Run
+
+
+class Known(NamedTuple):
+    """What decides."""
+
+    labels: int
+    """People's labels that there are."""
+    episode: datetime | None
+    """Start of the newest episode of drift."""
+    asked: datetime | None
+    """When somebody last asked for a round."""
+    asked_why: str
+    last: Run | None
+    """The newest round."""
+
+
+def due(known: Known, settings: RetrainSettings, now: datetime) -> str:
+    """Say why a round starts now.
+
+    Parameters
+    ----------
+    known
+        What there is.
+    settings
+        How much is enough.
+    now
+        The time, in UTC.
+
+    Returns
+    -------
+    str
+        The reason, for people; empty if none starts.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    >>> due(Known(120, noon, None, "", None), RetrainSettings(), noon)
+    '120 new labels, and a drift'
+    >>> due(Known(99, noon, None, "", None), RetrainSettings(), noon)
+    ''
+    """
+    last = known.last
+    if last is not None and last.state == "running":
+        return ""
+    if known.asked is not None and (last is None or known.asked > last.started):
+        return known.asked_why or "asked for"
+    rests = last is not None and now - last.updated < timedelta(seconds=settings.cooldown_s)
+    new = known.labels - (last.labels if last else 0)
+    if not settings.automatic or rests or new < settings.labels:
+        return ""
+    reasons = [
+        (known.episode is not None and (last is None or known.episode > last.started), ", and a drift"),
+        (last is not None and last.started < scheduled(now, settings), ", and the weekly round"),
+        (new >= settings.alone, ""),
+    ]
+    return next((f"{new} new labels{reason}" for holds, reason in reasons if holds), "")
+
+
+def scheduled(now: datetime, settings: RetrainSettings) -> datetime:
+    """Return when the weekly round was last to start.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> scheduled(datetime(2026, 11, 29, 1, 59, tzinfo=UTC), RetrainSettings()).isoformat()
+    '2026-11-22T02:00:00+00:00'
+    >>> scheduled(datetime(2026, 11, 29, 2, 0, tzinfo=UTC), RetrainSettings()).isoformat()
+    '2026-11-29T02:00:00+00:00'
+    """
+    at = now.replace(hour=settings.hour, minute=0, second=0, microsecond=0)
+    at -= timedelta(days=(now.weekday() - settings.weekday) % 7)
+    return at if at <= now else at - timedelta(days=7)

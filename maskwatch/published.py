@@ -1,0 +1,101 @@
+"""Models in the store: put there by whoever exports them, fetched and checked by whoever serves them."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from maskwatch.errors import ModelError
+from maskwatch.inference import choose_precision
+from maskwatch.model import FILE, ModelCard, check_file, read_card
+from maskwatch.model_messages import PublishedModel
+from maskwatch.settings import Settings
+from maskwatch.store import Store
+
+CHECKPOINT = "checkpoint.pt"
+FOLDER = "models"
+"""Below the data directory: models that were fetched, each in a folder that is named by its SHA-256."""
+
+
+def publish(folder: Path, store: Store) -> PublishedModel:
+    """Put an exported model into the store; ``model.json`` comes last, so that what can be found is whole.
+
+    Raises
+    ------
+    ModelError
+        If the folder is no model, or a file is missing or was altered.
+    StoreError
+        If the store does not take it.
+    """
+    card = read_card(folder)
+    said = (folder / FILE).read_bytes()
+    sha256 = hashlib.sha256(said).hexdigest()
+    named = _files(card, tuple(card.files))
+    for name, digest in named.items():
+        store.write_model(sha256, name, check_file(folder, name, digest).read_bytes())
+    # What a training goes on from and what people read; no worker needs it.
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name not in named and path.name != FILE:
+            store.write_model(sha256, path.name, path.read_bytes())
+    store.write_model(sha256, FILE, said)
+    return PublishedModel(card.name, card.version, sha256)
+
+
+def fetch(model: PublishedModel, store: Store, settings: Settings) -> Path:
+    """Fetch what this machine needs of a model: the file of its precision, and the golden picture. Blocks.
+
+    Returns
+    -------
+    Path
+        The model's folder; every file in it was checked.
+
+    Raises
+    ------
+    ModelError
+        If a file is not what it should be, or the model lacks the precision that is wished for.
+    StoreError
+        If the store does not answer, or a file is not there.
+    """
+    folder = settings.data_dir / FOLDER / model.sha256
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / FILE).exists():
+        said = store.read_model(model.sha256, FILE)
+        if hashlib.sha256(said).hexdigest() != model.sha256:
+            raise ModelError(f"{model.name} {model.version} was altered in the store: its {FILE} is another")
+        _write(folder / FILE, said)
+    card = read_card(folder)
+    precision = choose_precision(settings.detector, set(card.files))
+    for name, digest in _files(card, (precision,)).items():
+        if not (folder / name).exists():
+            _write(folder / name, store.read_model(model.sha256, name))
+        check_file(folder, name, digest)
+    return folder
+
+
+def fetch_checkpoint(model: PublishedModel, store: Store, settings: Settings) -> Path:
+    """Fetch what a training goes on from, beside what serves. Blocks.
+
+    Raises
+    ------
+    StoreError
+        If the store does not answer, or the model came without a checkpoint.
+    """
+    path = settings.data_dir / FOLDER / model.sha256 / CHECKPOINT
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, store.read_model(model.sha256, CHECKPOINT))
+    return path
+
+
+def _write(path: Path, data: bytes) -> None:
+    # Whole or not at all: workers of one machine fetch at the same time.
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(data)
+    fresh.replace(path)
+
+
+def _files(card: ModelCard, precisions: tuple[str, ...]) -> dict[str, str]:
+    files = {card.golden.path: card.golden.sha256}
+    for precision, file in card.files.items():
+        if precision in precisions:
+            files |= {file.path: file.sha256, **file.beside}
+    return files

@@ -1,0 +1,174 @@
+"""The model that a worker serves, which may be another one from one batch to the next.
+
+What ``models.v1`` names is fetched, checked, compiled and shown the golden picture beside the old one, which serves
+meanwhile; a batch that has begun is finished by the model that began it. A model that cannot be served is said so, and
+the old one goes on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from maskwatch import metrics, reading
+from maskwatch.errors import BrokerError, MessageError, ModelError, StoreError
+from maskwatch.inference import Detected, Detector, Refused
+from maskwatch.kafka import Record
+from maskwatch.messages import ModelRef, decode
+from maskwatch.model import ShapeName
+from maskwatch.model_messages import Champion, PublishedModel
+from maskwatch.published import fetch
+from maskwatch.settings import Settings
+from maskwatch.store import Store
+from maskwatch.topics import Name, partition_count
+
+RETRY_S = 5.0
+"""Between two tries to fetch a model from a store that does not answer."""
+SHAPES: tuple[ShapeName, ...] = ("wide", "square")
+
+log = structlog.get_logger(__name__)
+
+
+class Serving:
+    """The model that serves.
+
+    Parameters
+    ----------
+    detector
+        Serves until ``models.v1`` names another; that of `detector.model`.
+    settings
+        The whole tree.
+    """
+
+    def __init__(self, detector: Detector, settings: Settings) -> None:
+        self._settings = settings
+        self._now = _Served(detector)
+        self._served: PublishedModel | None = None
+        self._wanted: PublishedModel | None = None
+        self._changed = asyncio.Event()
+        _tell(detector, loaded=True)
+
+    @property
+    def pictures_at_once(self) -> int:
+        """How many pictures one call of the network takes; the runtime's, whatever the model."""
+        return self._now.detector.load("wide").pictures_at_once
+
+    async def detect(self, jpegs: Sequence[bytes], shape: ShapeName) -> tuple[ModelRef, list[Detected | Refused]]:
+        """Look at pictures with the model of this moment, and say which that is.
+
+        Raises
+        ------
+        StuckError
+            If inference hangs.
+        """
+        now = self._now
+        now.batches += 1
+        try:
+            return now.detector.ref, await now.detector.detect(jpegs, shape)
+        finally:
+            now.batches -= 1
+            if now is not self._now and not now.batches:
+                now.detector.close()
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Serve what ``models.v1`` names until told to stop."""
+        work = [asyncio.create_task(self._read()), asyncio.create_task(self._bring())]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([*work, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (*work, stopping):
+                task.cancel()
+            ended = await asyncio.gather(*work, stopping, return_exceptions=True)
+        for end in ended:
+            if isinstance(end, Exception):
+                raise end
+
+    def close(self) -> None:
+        """Let the model's threads end."""
+        self._now.detector.close()
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                async for record in reading.follow(self._settings, Name.MODELS, partition_count(Name.MODELS)):
+                    self._take(record)
+            except BrokerError as error:
+                # Detection goes on without it: what serves now serves on.
+                log.warning("which model serves cannot be read", error=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    def _take(self, record: Record) -> None:
+        try:
+            champion = decode(record.value, Champion)
+        except MessageError as error:
+            log.warning("malformed record skipped", topic=record.topic, offset=record.offset, error=str(error))
+            return
+        self._wanted = champion.model
+        self._changed.set()
+
+    async def _bring(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            while self._wanted != self._served:
+                wanted = self._wanted
+                try:
+                    await self._serve(wanted)
+                except ModelError as error:
+                    metrics.MODELS_REFUSED.inc()
+                    # Not a reason to end: the old one serves, and others may be able to serve the new one.
+                    log.error("model cannot be served", model=_name(wanted), error=str(error))  # noqa: TRY400
+                    break
+                except StoreError as error:
+                    log.warning("model cannot be fetched yet", model=_name(wanted), error=str(error))
+                    await self._another(RETRY_S)
+
+    async def _another(self, seconds: float) -> None:
+        """Wait, but no longer than until another model is named."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    async def _serve(self, model: PublishedModel | None) -> None:
+        folder = self._settings.detector.model
+        if model is not None:
+            folder = await asyncio.to_thread(fetch, model, Store(self._settings), self._settings)
+        fresh = await asyncio.to_thread(_ready, folder, self._settings)
+        old, self._now, self._served = self._now, _Served(fresh), model
+        _tell(old.detector, loaded=False)
+        _tell(fresh, loaded=True)
+        if not old.batches:
+            old.detector.close()
+        log.info("model changed", model=fresh.card.name, version=fresh.card.version, sha256=fresh.ref.sha256)
+
+
+class _Served:
+    """A detector, and how many batches it is looking at."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self.batches = 0
+
+
+def _ready(folder: Path, settings: Settings) -> Detector:
+    detector = Detector(folder, settings.detector)
+    try:
+        for shape in SHAPES:
+            detector.check_golden(shape)
+    except BaseException:
+        detector.close()
+        raise
+    return detector
+
+
+def _tell(detector: Detector, *, loaded: bool) -> None:
+    metrics.MODEL_LOADED.labels(detector.card.name, detector.card.version).set(int(loaded))
+
+
+def _name(model: PublishedModel | None) -> str:
+    return f"{model.name} {model.version}" if model else "detector.model"

@@ -1,0 +1,96 @@
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from maskwatch.errors import SettingsError, StoreError
+from maskwatch.settings import Settings
+from maskwatch.store import Store, name_of
+
+
+def settings_of(url: str, **options: object) -> Settings:
+    return Settings.model_validate({"store": {"url": url, **options}})
+
+
+@pytest.fixture(params=["file", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Return a store in a folder, and one that is no folder: both keep the same promises."""
+    return Store(settings_of(tmp_path.as_uri() if request.param == "file" else f"memory://{tmp_path}"))
+
+
+def test_a_picture_is_found_by_its_content_and_gone_once_removed(store: Store) -> None:
+    assert store.pictures() == {}
+    name = store.put(b"picture")
+    assert name == name_of(b"picture")
+    assert store.put(b"picture") == name
+    assert (store.get(name), store.has(name), list(store.pictures())) == (b"picture", True, [name])
+    assert datetime.now(UTC) - store.pictures()[name] < timedelta(minutes=1)
+    store.remove(name)
+    store.remove(name)
+    assert (store.get(name), store.has(name), store.pictures()) == (None, False, {})
+
+
+def test_what_is_said_about_a_frame_is_replaced(store: Store) -> None:
+    assert store.read_label("door:s1:1") is None
+    store.write_label("door:s1:1", b"first")
+    store.write_label("door:s1:1", b"second")
+    store.write_label("door:s1:2", b"other")
+    assert sorted(store.labels()) == [b"other", b"second"]
+    assert store.read_label("door:s1:1") == b"second"
+    store.remove_label("door:s1:1")
+    store.remove_label("door:s1:1")
+    assert list(store.labels()) == [b"other"]
+
+
+def test_neither_a_frame_nor_a_hash_leads_out_of_the_folder(tmp_path: Path) -> None:
+    store = Store(settings_of((tmp_path / "store").as_uri()))
+    for call in (store.get, store.has, store.remove):
+        with pytest.raises(StoreError, match="is no hash"):
+            call("../../secret")
+    store.write_label("../../../etc/passwd", b"{}")
+    assert {path.parts[-3] for path in tmp_path.rglob("*.json")} == {"labels"}
+
+
+def test_what_was_altered_is_not_taken_for_the_picture(tmp_path: Path) -> None:
+    store = Store(settings_of(tmp_path.as_uri()))
+    name = store.put(b"picture")
+    (path,) = tmp_path.rglob("*.jpg")
+    path.write_bytes(b"pictura")
+    with pytest.raises(StoreError, match="was altered"):
+        store.get(name)
+    # Kept again, it is whole.
+    store.put(b"picture")
+    assert store.get(name) == b"picture"
+
+
+def test_what_was_begun_is_no_picture(tmp_path: Path) -> None:
+    store = Store(settings_of(tmp_path.as_uri()))
+    name = store.put(b"picture")
+    unfinished = next(tmp_path.rglob("*.jpg")).with_name(f".{name_of(b'other')}.jpg.1-ab")
+    unfinished.write_bytes(b"oth")
+    assert list(store.pictures()) == [name]
+    # Nothing of ours is left behind.
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {f"{name}.jpg", unfinished.name}
+
+
+def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"store\.url cannot be used: .*nowhere"):
+        Store(settings_of("nowhere://bucket"))
+    (tmp_path / "file").touch()
+    store = Store(settings_of((tmp_path / "file").as_uri()))
+    with pytest.raises(StoreError, match="cannot be kept or found"):
+        store.put(b"picture")
+
+
+async def test_a_store_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    late = threading.Event()
+    with pytest.raises(StoreError, match=r"does not answer within 0\.05 s"):
+        await Store(settings_of(tmp_path.as_uri(), timeout_s=0.05)).within(late.wait)
+    late.set()
+    assert await Store(settings_of(tmp_path.as_uri())).within(late.wait)
+
+
+def test_without_an_address_it_lies_beside_the_data(tmp_path: Path) -> None:
+    Store(Settings.model_validate({"data_dir": tmp_path})).put(b"picture")
+    assert (tmp_path / "store" / "pictures").is_dir()

@@ -1,0 +1,145 @@
+"""What a round of the learning loop trains on and is judged by: people's labels, and what must not be forgotten.
+
+Where the base set lies here, a seeded choice of its train part is rehearsed, and its frozen test part judges too.
+Elsewhere, which is every stranger's installation, people of the demo scene are rehearsed, and nothing is frozen.
+"""
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from maskwatch.label_messages import FrameLabel
+from maskwatch.learning_settings import RetrainSettings
+from maskwatch.settings import PROJECT
+from maskwatch.store import Store
+from training.datasets import importing
+from training.datasets import manifest as manifests
+from training.datasets.catalogue import Picture
+from training.datasets.manifest import Entry, Manifest
+from training.errors import TrainingError
+
+DRAWN = "drawn"
+DRAW_LIMIT_S = 1800
+JUDGED = 150
+"""Pictures of val that choose the best epoch, at most."""
+JUDGES = frozenset({"val", "test"})
+A_LABEL = 3
+"""Rehearsed pictures that an epoch has for each labelled one, at most."""
+
+
+def labels(store: Store) -> list[FrameLabel]:
+    """Return what people say, by the hash of the picture; pictures that were erased or only skipped are not in it.
+
+    Raises
+    ------
+    StoreError
+        If the store does not answer.
+    """
+    told = (msgspec.json.decode(record, type=FrameLabel) for record in store.labels())
+    # What a model says of itself counts towards nothing.
+    counting = (one for one in told if one.state == "labelled" and one.made_by != "model")
+    return sorted(counting, key=lambda one: one.sha256)
+
+
+def pictures(of: Iterable[FrameLabel], store: Store, folder: Path) -> list[Picture]:
+    """Bring the pictures of labels to this machine.
+
+    Returns
+    -------
+    list of Picture
+        Without those whose picture the store has no more.
+
+    Raises
+    ------
+    StoreError
+        If the store does not answer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for label in of:
+        path = folder / f"{label.sha256}.jpg"
+        if not path.exists():
+            jpeg = store.get(label.sha256)
+            if jpeg is None:
+                continue
+            path.write_bytes(jpeg)
+        # Frames of one camera's minute are alike, and stand on one side.
+        burst = f"{label.source} {label.captured:%Y-%m-%dT%H:%M}" if label.captured else ""
+        found.append(
+            Picture(path, label.source, label.width, label.height, label.faces, burst=burst, sha256=label.sha256)
+        )
+    return found
+
+
+def base(settings: RetrainSettings, folder: Path) -> Manifest:
+    """Return what is rehearsed and judged beside the labels: the base set if it lies here, else people who are drawn.
+
+    Raises
+    ------
+    TrainingError
+        If nothing can be drawn.
+    """
+    if settings.base is not None and settings.base.exists():
+        known = manifests.load(settings.base)
+        there = [placed for entry in known.entries if (placed := _placed(entry)) is not None]
+        judging = sum(entry.part in JUDGES for entry in known.entries)
+        # Without some of what is trained on it is the same judge; without some of what judges it is another.
+        if sum(entry.part in JUDGES for entry in there) == judging:
+            return Manifest(tuple(there), known.parent)
+    return _drawn(settings, folder)
+
+
+def lesson(data: Manifest, labelled: frozenset[str], settings: RetrainSettings) -> tuple[Manifest, dict[str, float]]:
+    """Choose what of a version a round trains on.
+
+    Parameters
+    ----------
+    data
+        The whole version.
+    labelled
+        Sources that are people's labels.
+    settings
+        How much is rehearsed, and of which seed.
+
+    Returns
+    -------
+    manifest, shares
+        All labels of the train part, a seeded choice of the rest and of val; and how often each source's pictures
+        are drawn, so that an epoch has at most :data:`A_LABEL` rehearsed pictures for each labelled one.
+    """
+    train = [entry for entry in data.part("train") if entry.source in labelled]
+    rest = [entry for entry in data.part("train") if entry.source not in labelled]
+    chance = random.Random(settings.seed)  # noqa: S311  # a choice that can be made again
+    rehearsed = chance.sample(rest, min(len(rest), settings.rehearsal))
+    val = data.part("val")
+    chosen = chance.sample(val, min(len(val), JUDGED))
+    share = min(1.0, A_LABEL * max(1, len(train)) / max(1, len(rehearsed)))
+    shares = {entry.source: share for entry in rehearsed} if share < 1 else {}
+    return Manifest((*train, *rehearsed, *chosen), data.sha256), shares
+
+
+def _placed(entry: Entry) -> Entry | None:
+    """Find an entry's picture wherever this runs; None if it is not here."""
+    for path in (Path(entry.path), PROJECT / entry.path):
+        if path.is_file():
+            return msgspec.structs.replace(entry, path=str(path))
+    return None
+
+
+def _drawn(settings: RetrainSettings, folder: Path) -> Manifest:
+    if not (folder / ".drawn").exists():
+        command = [sys.executable, "-m", "maskwatch", "scene", "draw", str(folder), "--count", str(settings.rehearsal)]
+        command += ["--seed", str(settings.seed)]
+        try:
+            subprocess.run(command, check=True, timeout=DRAW_LIMIT_S, capture_output=True)  # noqa: S603  # ours
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            raise TrainingError(f"people to rehearse could not be drawn into {folder}: {error}") from error
+        (folder / ".drawn").touch()
+    made = manifests.build(importing.read((folder,), "voc").pictures)
+    # What is drawn judges nothing but epochs.
+    kept = [msgspec.structs.replace(e, part="train" if e.part == "test" else e.part) for e in made.entries]
+    return Manifest(tuple(kept))
