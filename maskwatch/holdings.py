@@ -110,7 +110,9 @@ async def _look(admin: AIOKafkaAdminClient, settings: Settings) -> Holdings:
 async def _offsets(
     settings: Settings, places: Sequence[TopicPartition]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int], dict[TopicPartition, int]]:
-    consumer = kafka.lone_consumer(settings, places[:1])
+    # All are named, so that their leaders are asked for at once and not one topic after the other; none is read.
+    consumer = kafka.lone_consumer(settings, places)
+    consumer.pause(*places)
     async with kafka.running(consumer, settings):
         ends = await consumer.end_offsets(places)
         begins = await consumer.beginning_offsets(places)

@@ -114,8 +114,7 @@ async def committed(settings: Settings, count: int) -> bool:
     finally:
         await admin.close()
     topic = f"{settings.kafka.topic_prefix}{Name.DETECTIONS}"
-    done: list[int] = [max(0, at.offset) for place, at in found.items() if place.topic == topic]
-    return sum(done) == count
+    return bool(sum(max(0, at.offset) for place, at in found.items() if place.topic == topic) == count)
 
 
 def learnt(records: Iterable[Record]) -> set[str]:
