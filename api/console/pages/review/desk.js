@@ -95,7 +95,7 @@ export class Desk {
     const desk = this.element.getBoundingClientRect();
     const middle = this.#at(desk.left + desk.width / 2, desk.top + desk.height / 2);
     const [across, down] = this.#inPicture(desk.width * 0.08, desk.width * 0.08);
-    this.#add(between({ x: middle.x - across, y: middle.y - down }, { x: middle.x + across, y: middle.y + down }));
+    this.#mark(between({ x: middle.x - across, y: middle.y - down }, { x: middle.x + across, y: middle.y + down }));
   }
 
   /** Move the selected box by a step, or its lower right corner. @param {string} key of an arrow @param {boolean} resizing @param {string} stroke */
@@ -119,7 +119,7 @@ export class Desk {
   }
 
   /** @param {Box} box */
-  #add(box) {
+  #mark(box) {
     this.marks.add(this.label, box);
     this.setDrawing(false);
     this.update();
@@ -222,7 +222,7 @@ export class Desk {
       },
       (ended) => {
         this.rubber.hidden = true;
-        if (ended && box !== null) this.#add(box);
+        if (ended && box !== null) this.#mark(box);
         else if (ended) this.select(-1);
       },
     );
