@@ -72,6 +72,9 @@ _STAGES = {
     "drift": ("Nobody watches for drift", "maskwatch drift"),
     "alerts": ("Nobody is told of drift: no alert is raised", "maskwatch alerts"),
     "archive": ("Answers to uploads are not archived", "maskwatch archive"),
+    "dataset": ("Labels are not kept for trainings", "maskwatch dataset"),
+    "rollout": ("Models are neither promoted nor rolled back", "maskwatch rollout"),
+    "retrainer": ("No training starts by itself", "maskwatch retrainer"),
 }
 _BROKEN_STAGES = ("detector", "live")
 

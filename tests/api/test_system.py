@@ -69,6 +69,9 @@ async def test_topics_readers_and_the_disk_are_as_kafka_has_them(
         "Nobody watches for drift.",
         "Nobody is told of drift",
         "Answers to uploads are not archived.",
+        "Labels are not kept for trainings.",
+        "Models are neither promoted nor rolled back.",
+        "No training starts by itself.",
     }
     assert {"name": "Model in service", "version": "yolov8n-facemask 1"} in told["versions"]
     assert told["disk"]["full_in_s"] is None

@@ -21,7 +21,7 @@ from maskwatch.topics import TOPICS
 from tests.support import stack
 from tests.support.up import Up, prepared_home
 
-WATCHERS = {"drift", "alerts"}
+WATCHERS = {"drift", "alerts", "dataset", "rollout", "retrainer"}
 """Started once a picture is there; nobody waits for them."""
 
 WAIT_S = 90
