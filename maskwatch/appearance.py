@@ -50,7 +50,7 @@ def appearance(picture: Pixels, unpacked: Unpacked) -> FrameSignals:
     sharpness = cv2.norm(edges, cv2.NORM_L1) / edges.size / deviation if deviation > _FLAT else 0.0
     red, _, blue, _ = cv2.mean(picture)
     colour = (red - blue) / (red + blue) if red + blue else 0.0
-    blocks = blockiness(cv2.cvtColor(unpacked.pixels, cv2.COLOR_RGB2GRAY), unpacked.block)
+    blocks = blockiness(np.asarray(cv2.cvtColor(unpacked.pixels, cv2.COLOR_RGB2GRAY), np.uint8), unpacked.block)
     return FrameSignals(
         round(mean / 255, DIGITS),
         round(deviation / 255, DIGITS),
