@@ -145,8 +145,8 @@ def _changed(worlds: Mapping[Variant, Samples], block: int, usual: Next) -> Iter
     plain = worlds[PLAIN]
     bare = plain[plain[:, column("without_mask")] >= 0.5]  # noqa: PLR2004  # half of the faces
     if len(bare) >= LEAST_BARE:
-        for number, share in enumerate(BARE_SHARES, 1):
-            yield "fewer_masks", number, evaluation.mixed(usual, evaluation.independent(bare), share)
+        for level, share in enumerate(BARE_SHARES, 1):
+            yield "fewer_masks", level, evaluation.mixed(usual, evaluation.independent(bare), share)
 
 
 def as_it_was(file: str, looked: Sequence[Looked], settings: DriftSettings) -> Iterator[AsItWas]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from maskwatch.drift_messages import SIGNALS
 from tests.support.console_page import LAPTOP, PATIENT
 from tests.support.up import Up, prepared_home
 
@@ -19,8 +20,15 @@ QUICK = {
     "MASKWATCH_DRIFT__LEAST": "8",
     "MASKWATCH_DRIFT__MOST": "16",
     "MASKWATCH_DRIFT__EVERY": "2",
-    # So short a reference knows little of people who come and go: what counts is the light.
+    # So short a reference knows little of places and people that come and go: what counts is the light.
     "MASKWATCH_DRIFT__EFFECT": "0.9",
+    "MASKWATCH_DRIFT__LEAST_CHANGE__BRIGHTNESS": "0.2",
+    "MASKWATCH_DRIFT__LEAST_CHANGE__CONTRAST": "0.08",
+    **{
+        f"MASKWATCH_DRIFT__LEAST_CHANGE__{signal.upper()}": "99"
+        for signal in SIGNALS
+        if signal not in {"brightness", "contrast"}
+    },
     "MASKWATCH_DRIFT__BUDGET": "1000000",
     "MASKWATCH_DRIFT__SUMMARY_S": "2",
 }
