@@ -71,6 +71,7 @@ _STAGES = {
     "live": ("Live pictures stand still: the stage «live» does not run", "maskwatch live"),
     "drift": ("Nobody watches for drift", "maskwatch drift"),
     "alerts": ("Nobody is told of drift: no alert is raised", "maskwatch alerts"),
+    "dataset": ("Labels are not kept in the store: they wait in Kafka", "maskwatch dataset"),
     "archive": ("Answers to uploads are not archived", "maskwatch archive"),
     "dataset": ("Labels are not kept for trainings", "maskwatch dataset"),
     "rollout": ("Models are neither promoted nor rolled back", "maskwatch rollout"),

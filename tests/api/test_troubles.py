@@ -59,6 +59,12 @@ def test_what_the_server_needs_comes_first_with_its_reason() -> None:
     assert "90 % of the live frames" in found[2].what
 
 
+def test_of_every_stage_that_reads_it_can_be_told_that_it_does_not_run() -> None:
+    # One that the table lacked would end the whole API, which asks every few seconds.
+    stages = {stage for stage, _ in GROUPS.values()}
+    assert {trouble.key for trouble in troubles(seen(holdings=held(*stages)))} == {f"stage {stage}" for stage in stages}
+
+
 def test_a_stage_that_does_not_run_is_told_with_its_command() -> None:
     found = troubles(seen(holdings=held("detector", "archive")))
     assert [(trouble.key, trouble.severity) for trouble in found] == [
