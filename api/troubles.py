@@ -73,7 +73,6 @@ _STAGES = {
     "alerts": ("Nobody is told of drift: no alert is raised", "maskwatch alerts"),
     "dataset": ("Labels are not kept in the store: they wait in Kafka", "maskwatch dataset"),
     "archive": ("Answers to uploads are not archived", "maskwatch archive"),
-    "dataset": ("Labels are not kept for trainings", "maskwatch dataset"),
     "rollout": ("Models are neither promoted nor rolled back", "maskwatch rollout"),
     "retrainer": ("No training starts by itself", "maskwatch retrainer"),
 }

@@ -69,7 +69,7 @@ async def test_topics_readers_and_the_disk_are_as_kafka_has_them(
         "Nobody watches for drift.",
         "Nobody is told of drift",
         "Answers to uploads are not archived.",
-        "Labels are not kept for trainings.",
+        "Labels are not kept in the store",
         "Models are neither promoted nor rolled back.",
         "No training starts by itself.",
     }
