@@ -137,9 +137,11 @@ async def test_a_kafka_that_is_away_is_waited_for(
     async with front_door(tmp_path, settings=settings, kafka=True) as door, streaming(door) as events:
         await asyncio.to_thread(own_broker.start)
         hearing = asyncio.create_task(events.next())
-        async with clients.running(clients.durable_producer(settings), settings) as producer:
+        # A broker that has just started may take longer than the door may wait for it.
+        patient = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"timeout_s": 20})})
+        async with clients.running(clients.durable_producer(patient), patient) as producer:
             for sequence in range(600):
-                await publish(producer, settings, seen("door", sequence))
+                await publish(producer, patient, seen("door", sequence))
                 done, _ = await asyncio.wait([hearing], timeout=0.1)
                 if done:
                     break

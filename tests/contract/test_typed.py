@@ -80,7 +80,7 @@ async def test_what_is_to_be_typed_with_curl_is_answered(
     kafka: Kafka, valkey: Valkey, create_topics: CreateTopics, tmp_path: Path
 ) -> None:
     ours = kafka.settings(valkey={"url": valkey.url}, api={"answer_timeout_s": 40})
-    await create_topics(ours, *TOPICS, Name.DETECTIONS)
+    await create_topics(ours, *TOPICS, Name.DETECTIONS, Name.LABELS, Name.LABEL_REQUESTS)
     folder = tmp_path / "typed"
     folder.mkdir()
     lay_out(folder)
@@ -90,6 +90,8 @@ async def test_what_is_to_be_typed_with_curl_is_answered(
             answer = await typed(command.replace("http://127.0.0.1:8000", door.url), folder)
             if "curl -N" in command:
                 assert answer == b": listening\n", (page, command)
+            elif "-X DELETE" in command:  # of a frame that nobody here has
+                assert json.loads(answer)["type"].endswith("unknown-frame"), (page, command, answer)
             elif " -o " in command:
                 with (
                     Image.open(folder / command.rpartition(" -o ")[2]) as seen,
