@@ -5,7 +5,7 @@ import { Keys } from "./keys.js";
 import { drift } from "./pages/drift/page.js";
 import { live } from "./pages/live/page.js";
 import { lost } from "./pages/lost.js";
-import { review } from "./pages/review/page.js";
+import { review } from "./pages/review/entry.js";
 import { system } from "./pages/system/page.js";
 import { Router } from "./router.js";
 import { Shell } from "./shell.js";

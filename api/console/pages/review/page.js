@@ -18,17 +18,7 @@ const STEPS_BACK = 20;
 const CLASSES = /** @type {Record<string, Label>} */ ({ 1: "with_mask", 2: "without_mask", 3: "mask_weared_incorrect" });
 const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
 
-/** @type {import("../../router.js").Page} */
-export const review = {
-  id: "review",
-  name: "Review",
-  icon: "review",
-  home: "/review",
-  path: /^\/review\/?$/,
-  mount: (root, app) => new ReviewPage(root, app),
-};
-
-class ReviewPage {
+export class ReviewPage {
   /** @type {Sheet | null} on the desk */
   #shown = null;
   /** @type {Sheet[]} the newest last */
