@@ -281,6 +281,7 @@ def test_without_a_request_it_says_what_will_come_and_then_it_comes(
     expect(page.locator(".face-list")).to_have_text("No face is marked.")
     page.keyboard.press("Space")
     expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
+    saved(server, page, 1)
     assert [said.faces for said in server.labels.said] == [()]
 
 

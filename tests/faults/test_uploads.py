@@ -245,9 +245,10 @@ async def test_bad_uploads_leave_the_apis_memory_as_it_was(
         for _ in range(ROUNDS):
             await all_kinds()
             memory.append(process.memory_info().rss / 1e6)
-        # Heaps breathe by tens of megabytes, by which thread met which body; what leaks stays above all that.
+        # Heaps breathe by tens of megabytes, by which thread met which body; what leaks stays above all that, and one
+        # body that is kept is 30 of them.
         gained = min(memory[-3:]) - max(memory[:-3])
         sent = ROUNDS * len(kinds) * AT_ONCE // 2
-        figure(f"memory that the API gained, lastingly, by {sent} bad uploads", gained, "MB", most=10)
+        figure(f"memory that the API gained, lastingly, by {sent} bad uploads", gained, "MB", most=25)
         figure("memory of the API with them, at most", max(memory), "MB", most=300)
         assert (await client.get("/health")).status_code == 200
