@@ -33,6 +33,12 @@ def open_review(open_page: Open, **options: object) -> Page:
     return page
 
 
+def confirm(page: Page) -> None:
+    """Confirm what is on the desk, once something is."""
+    expect(page.get_by_role("button", name="Confirm")).to_be_enabled()
+    page.keyboard.press("Space")
+
+
 def saved(server: ConsoleServer, page: Page, count: int) -> None:
     """Wait until so many labels are saved."""
     expect(page.locator(".goal")).to_have_text(f"{count} of 100 until a retrain may start")
@@ -45,7 +51,7 @@ def test_a_good_frame_is_confirmed_with_one_key_and_the_next_is_there(open_page:
     expect(page.locator(".why")).to_have_text("Score 0.48, near the threshold")
     expect(page.locator(".why-facts")).to_contain_text("door-2")
     for number in range(1, 4):
-        page.keyboard.press("Space")
+        confirm(page)
         saved(asked, page, number)
     assert [said.frame for said in asked.labels.said] == ["door-2:s1:1", "door-2:s1:2", "door-2:s1:3"]
     assert [face.label for face in asked.labels.said[0].faces] == ["with_mask", "without_mask", "mask_weared_incorrect"]
@@ -73,7 +79,7 @@ def test_the_keyboard_alone_corrects_a_frame(open_page: Open, asked: ConsoleServ
     page.keyboard.press("Enter")
     page.keyboard.press("3")
     expect(page.get_by_role("option")).to_have_count(3)
-    page.keyboard.press("Space")
+    confirm(page)
     saved(asked, page, 1)
     said = asked.labels.said[0].faces
     assert [face.label for face in said] == ["without_mask", second.label, "mask_weared_incorrect"]
@@ -98,7 +104,7 @@ def test_a_step_back_undoes_what_was_changed_and_then_shows_the_frame_before(
     open_page: Open, asked: ConsoleServer
 ) -> None:
     page = open_review(open_page)
-    page.keyboard.press("Space")
+    confirm(page)
     saved(asked, page, 1)
     page.keyboard.press("1")
     page.keyboard.press("3")
@@ -113,7 +119,7 @@ def test_a_step_back_undoes_what_was_changed_and_then_shows_the_frame_before(
     expect(page.locator(".why-facts")).to_contain_text("it stands until you save again")
     page.keyboard.press("Tab")
     page.keyboard.press("3")
-    page.keyboard.press("Space")
+    confirm(page)
     expect(page.locator(".why-facts")).not_to_contain_text("it stands")
     page.wait_for_function("localStorage.getItem('maskwatch.outbox') === '[]'")
     assert [said.frame for said in asked.labels.said] == ["door-2:s1:1", "door-2:s1:1"]
@@ -193,9 +199,9 @@ def test_fingers_draw_only_when_asked_to(open_page: Open, asked: ConsoleServer) 
 
 def test_two_people_see_different_frames(open_page: Open, asked: ConsoleServer) -> None:
     pages = [open_review(open_page), open_review(open_page)]
-    for page in pages:
-        page.keyboard.press("Space")
-        page.wait_for_function("localStorage.getItem('maskwatch.outbox') === '[]'")
+    for number, page in enumerate(pages, 1):
+        confirm(page)
+        saved(asked, page, number)
     frames = [said.frame for said in asked.labels.said]
     assert len(frames) == len(set(frames)) == 2
 
@@ -215,7 +221,7 @@ def test_a_failed_save_says_so_keeps_the_work_and_survives_a_reload(open_page: O
     page = open_review(open_page, troubled=True)
     page.keyboard.press("2")
     for _ in range(3):
-        page.keyboard.press("Space")
+        confirm(page)
     expect(page.locator(".trouble")).to_contain_text("3 labels are not saved yet.")
     expect(page.locator(".trouble")).to_contain_text("Kafka is away")
     page.on("dialog", lambda dialog: dialog.accept())
@@ -232,13 +238,13 @@ def test_a_label_that_is_refused_comes_back_to_the_desk(open_page: Open, asked: 
     asked.labels.refusal = "Faces 1 and 2 are one face, marked twice."
     page = open_review(open_page, troubled=True)
     page.keyboard.press("1")
-    page.keyboard.press("Space")
+    confirm(page)
     expect(page.locator(".trouble")).to_contain_text("A label was not taken. Faces 1 and 2 are one face")
     page.get_by_role("button", name="Show that frame").click()
     expect(page.locator(".trouble")).to_be_hidden()
     expect(page.get_by_role("option")).to_have_count(3)
     page.locator(".desk").focus()
-    page.keyboard.press("Space")
+    confirm(page)
     saved(asked, page, 1)
     assert asked.labels.said[0].frame == "door-2:s1:1"
 
@@ -247,7 +253,7 @@ def test_the_pace_and_the_goal_are_in_sight(open_page: Open, asked: ConsoleServe
     page = open_review(open_page)
     expect(page.locator(".pace")).to_have_text("8 frames wait")
     for number in range(1, 5):
-        page.keyboard.press("Space")
+        confirm(page)
         saved(asked, page, number)
     expect(page.locator(".pace")).to_have_text(re.compile(r"^\d+\.\d s a frame · 4 frames wait$"))
 
@@ -279,7 +285,7 @@ def test_without_a_request_it_says_what_will_come_and_then_it_comes(
     expect(page.get_by_role("button", name="Confirm")).to_be_disabled()
     server.labels.ask(pictures[0].jpeg, (pictures[0].width, pictures[0].height), [])
     expect(page.locator(".face-list")).to_have_text("No face is marked.")
-    page.keyboard.press("Space")
+    confirm(page)
     expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
     saved(server, page, 1)
     assert [said.faces for said in server.labels.said] == [()]
@@ -302,7 +308,7 @@ def test_while_it_loads_there_is_a_skeleton_and_a_failure_says_what_failed(
 def test_a_frame_whose_picture_is_gone_is_passed_over(open_page: Open, asked: ConsoleServer) -> None:
     del asked.labels.jpegs["door-2:s1:1"]
     page = open_review(open_page, troubled=True)
-    page.keyboard.press("Space")
+    confirm(page)
     saved(asked, page, 1)
     assert asked.labels.said[0].frame == "door-2:s1:2"
 
