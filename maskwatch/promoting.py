@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import os
 import uuid
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -188,8 +189,12 @@ async def _ask(settings: Settings, command: ModelCommand) -> None:
 async def _answer(settings: Settings, command: ModelCommand) -> Champion:
     """Wait for the champion that the command makes, or for another that was made instead."""
     try:
-        async with asyncio.timeout(ANSWER_S):
-            async for record in reading.follow(settings, Name.MODELS, partition_count(Name.MODELS)):
+        # Closed here: a generator that is left to the loop's end would be closed while it runs.
+        async with (
+            asyncio.timeout(ANSWER_S),
+            aclosing(reading.follow(settings, Name.MODELS, partition_count(Name.MODELS))) as records,
+        ):
+            async for record in records:
                 champion = decode(record.value, Champion)
                 serves = champion.model.sha256 if champion.model else ""
                 if champion.command == command.id or (champion.since > command.at and serves != command.instead_of):

@@ -71,7 +71,7 @@ async def span(
 
 async def follow(
     settings: Settings, name: str, partitions: int, caught_up: asyncio.Event | None = None, back_s: float = math.inf
-) -> AsyncIterator[Record]:
+) -> AsyncGenerator[Record, None]:
     """Yield every record of a topic from its beginning, then go on with what comes; without a group.
 
     Parameters

@@ -71,7 +71,7 @@ async def test_following_yields_what_is_there_then_what_comes(settings: Settings
         await put(producer, settings, Name.SCENE, "demo", b"later")
         assert first == [b"0", b"1", b"2"]
         assert (await asyncio.wait_for(coming, 30)).value == b"later"
-        await records.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await records.aclose()  # it is a generator
 
 
 async def test_a_live_frame_is_given_up_and_never_replayed_while_a_label_waits_for_the_broker(
