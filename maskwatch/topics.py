@@ -139,10 +139,7 @@ TOPICS = (
     Topic(Name.PREDICTIONS, "upload", 8, "the answer to each upload", retention_ms=7 * DAY, disk_share=0.02),
     Topic(Name.SCENE, "camera", 1, "the demo scene's knobs", compacted=True),
     Topic(Name.CAMERA_STATUS, "camera", 8, "online, offline, since when, why", compacted=True),
-    Topic(
-        Name.SIGNALS, "camera", 32, "each camera's signals, a record a minute",
-        retention_ms=7 * DAY, disk_share=0.02,
-    ),
+    Topic(Name.SIGNALS, "camera", 32, "each camera's signals by the minute", retention_ms=7 * DAY, disk_share=0.02),
     Topic(Name.DRIFT, "camera", 32, "episodes of drift: start, update, end", retention_ms=30 * DAY),
     Topic(Name.DRIFT_STATE, "camera, or camera/hour", 32, "what the drift monitor knows", compacted=True),
     Topic(Name.ALERTS, "camera", 32, "whom it concerns: one alert an episode", retention_ms=30 * DAY),
