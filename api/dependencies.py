@@ -12,13 +12,11 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from fastapi import Depends
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from starlette.requests import HTTPConnection
 
+from api import valkey
 from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
@@ -186,16 +184,7 @@ class ValkeyPictures:
 
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.valkey.timeout_s
-        pool = BlockingConnectionPool.from_url(
-            settings.valkey_url,
-            max_connections=CONNECTIONS,
-            timeout=self._timeout_s,
-            socket_timeout=self._timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            # One new connection at once, since Valkey may just have been restarted; then the caller decides.
-            retry=Retry(NoBackoff(), 1),
-        )
-        self._client = Redis.from_pool(pool)
+        self._client = valkey.client(settings, CONNECTIONS)
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -7,10 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
+from api import valkey
 from api.upload_index import store_errors
 from maskwatch.settings import Settings
 
@@ -43,16 +40,7 @@ class ValkeyLeases:
         self._timeout_s = settings.valkey.timeout_s
         self._prefix = settings.kafka.topic_prefix
         self._lease_ms = int(settings.labels.lease_s * 1000)
-        pool = BlockingConnectionPool.from_url(
-            settings.valkey_url,
-            max_connections=CONNECTIONS,
-            timeout=self._timeout_s,
-            socket_timeout=self._timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            # One new connection at once, since Valkey may just have been restarted; then the caller decides.
-            retry=Retry(NoBackoff(), 1),
-        )
-        self._client = Redis.from_pool(pool)
+        self._client = valkey.client(settings, CONNECTIONS)
 
     async def aclose(self) -> None:
         """Close every connection."""

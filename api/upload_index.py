@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import NamedTuple, cast
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from api import valkey
 from maskwatch.errors import StoreError
 from maskwatch.settings import Settings
+
+CONNECTIONS = 16
+"""To Valkey, at most."""
 
 KEPT_S = 7 * 86_400
 """As long as the topics keep what it speaks of."""
@@ -57,14 +58,7 @@ class ValkeyIndex:
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.valkey.timeout_s
         self._prefix = settings.kafka.topic_prefix
-        self._client = Redis.from_url(
-            settings.valkey_url,
-            socket_timeout=self._timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            # One new connection at once, since Valkey may just have been restarted; then the caller decides.
-            retry=Retry(NoBackoff(), 1),
-            max_connections=16,
-        )
+        self._client = valkey.client(settings, CONNECTIONS)
 
     async def aclose(self) -> None:
         """Close every connection."""
