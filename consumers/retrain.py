@@ -61,10 +61,31 @@ async def keep_learning(settings: Settings, stop: asyncio.Event) -> None:
         notify_ready("rounds start when there are labels enough")
         retrainer = Retrainer(settings, producer)
         async with _following(retrainer, settings):
-            while not stop.is_set():
-                await _wait(consumer, settings)
-                if partitions(settings, Name.COMMANDS)[0] in consumer.assignment() and retrainer.knows:
-                    await retrainer.look(stop)
+            await _work(consumer, retrainer, settings, stop)
+
+
+async def _work(consumer: AIOKafkaConsumer, retrainer: "Retrainer", settings: Settings, stop: asyncio.Event) -> None:
+    """Let rounds run while the commands are ours; the group is asked all the while, or it would take us for dead."""
+    (commands,) = partitions(settings, Name.COMMANDS)
+    leave = asyncio.Event()
+    looking: asyncio.Task[None] | None = None
+    try:
+        while not stop.is_set():
+            await _wait(consumer, settings)
+            if looking is not None and looking.done():
+                await looking
+                looking = None
+            mine = commands in consumer.assignment()
+            if looking is None and mine and retrainer.knows:
+                leave.clear()
+                looking = asyncio.create_task(retrainer.look(leave))
+            elif not mine:
+                # Whoever owns them now goes on with the round.
+                leave.set()
+    finally:
+        leave.set()
+        if looking is not None:
+            await looking
 
 
 async def _wait(consumer: AIOKafkaConsumer, settings: Settings) -> None:
