@@ -153,6 +153,21 @@ async def test_a_round_that_is_killed_or_whose_retrainer_stops_goes_on(
     assert (told[-1].state, told[-1].attempts, told[-1].promote) == ("finished", 3, None)
 
 
+async def test_a_round_that_takes_longer_than_the_group_waits_is_run_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "MAX_POLL_INTERVAL_MS", 2500)
+    rounds_are(
+        monkeypatch,
+        "folder.mkdir(parents=True, exist_ok=True)\n(folder / str(os.getpid())).touch()\ntime.sleep(8)\n",
+    )
+    await learn(settings, 2)
+    async with at_work(keep_learning, settings), at_work(keep_learning, settings):
+        told = await runs(settings, 1)
+    assert (told[-1].state, told[-1].attempts) == ("finished", 1)
+    assert len(list((settings.data_dir / "rounds").glob("*/*"))) == 1
+
+
 async def test_a_round_that_always_dies_or_fails_is_given_up_and_says_so(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
