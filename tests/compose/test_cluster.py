@@ -1,0 +1,75 @@
+"""An installation of compose/cluster.yaml: three brokers that know everybody by name, and any of which may be lost."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from maskwatch.secret_files import make_cluster
+from tests.compose.test_one_machine import Answers, is_live
+from tests.support.composed import COMPOSE, Composed, build_gateway, docker, engine_trouble, eventually
+from tests.support.s3_server import find_gateway
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
+
+BACK_S = 15
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+    """Return a cluster, up; at the end nothing of it is left."""
+    if trouble := engine_trouble():
+        pytest.skip(f"{trouble}: compose needs one")
+    if (program := find_gateway()) is not None:
+        build_gateway(program, tmp_path_factory.mktemp("gateway"))
+    elif not docker("image", "ls", "-q", "versity/versitygw:v1.8.0"):
+        pytest.skip("no S3 server: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
+    make_cluster(COMPOSE / "secrets", [])
+    cluster = Composed(f"mc{os.getpid()}", "compose.yaml", "cluster.yaml")
+    try:
+        cluster.up("--build")
+        yield cluster
+    finally:
+        cluster.down()
+    assert cluster.left() == []
+
+
+def test_a_frame_goes_from_a_camera_to_a_detection_and_an_upload_is_answered(cluster: Composed) -> None:
+    with cluster.client(cluster.token) as client:
+        assert is_live(client)
+        answers = Answers(client)
+        with answers:
+            eventually(lambda: len(answers.accepted) > 5)
+        answers.check()
+
+
+def test_secrets_are_in_no_variable_or_log(cluster: Composed) -> None:
+    known = [
+        line.partition(" = ")[2].strip('"')
+        for file in ("users.toml", "redis.toml", "s3.toml", "shared.toml")
+        for line in (COMPOSE / "secrets" / file).read_text().splitlines()
+        if " = " in line
+    ]
+    assert len(known) > 15
+    seen = cluster("logs", "--no-color")
+    for container in cluster("ps", "--all", "-q").splitlines():
+        seen += docker("inspect", container)
+    assert not [secret for secret in known if secret in seen]
+
+
+def test_each_container_has_the_secrets_of_its_role_alone(cluster: Composed) -> None:
+    listed = cluster("exec", "-T", "detector", "ls", "/run/secrets").split()
+    assert sorted(listed) == ["ca.crt", "detector.toml", "s3-credentials"]
+
+
+@pytest.mark.parametrize("broker", ["kafka-1", "kafka-2", "kafka-3"])
+def test_no_broker_is_missed(cluster: Composed, broker: str) -> None:
+    with cluster.client(cluster.token) as client:
+        answers = Answers(client)
+        with answers:
+            eventually(lambda: len(answers.accepted) > 3)
+            cluster("kill", broker)
+            assert eventually(lambda: is_live(client)) < BACK_S
+            eventually(lambda: len(answers.accepted) > 8)
+        cluster("up", "-d", "--wait", "--no-deps", "--no-recreate", broker)
+        answers.check()
