@@ -8,6 +8,8 @@ import asyncio
 import socket
 from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import aclosing, contextmanager
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import uvicorn
@@ -19,12 +21,14 @@ from api import problems
 from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
+from api.commanding import Commanding
 from api.dependencies import Services, ValkeyPictures, readiness
 from api.drift_feed import DriftFeed
 from api.label_feed import LabelFeed
 from api.labelling import Labelling
 from api.leases import ValkeyLeases
 from api.ledger import Ledger
+from api.model_feed import ModelFeed
 from api.roster import FEEDS, RosterFeed
 from api.routers import (
     broadcast,
@@ -34,8 +38,10 @@ from api.routers import (
     health,
     labels,
     live,
+    models,
     pages,
     predict,
+    runs,
     session,
     signals,
     system,
@@ -48,11 +54,33 @@ from api.upload_index import ValkeyIndex
 from api.uploads import Uploads
 from api.viewers import Hub
 from maskwatch import __version__, worker
-from maskwatch.errors import StackError
+from maskwatch.errors import SettingsError, StackError, did_you_mean
 from maskwatch.label_checks import frozen_test
 from maskwatch.messages import LARGEST_JPEG
 from maskwatch.settings import ApiSettings, Settings
 from maskwatch.store import Store
+from maskwatch.worker import Stage
+
+ROUTERS: dict[str, ModuleType] = {
+    part.__name__.rpartition(".")[2]: part
+    for part in (
+        health,
+        system,
+        cameras,
+        detections,
+        signals,
+        episodes,
+        labels,
+        models,
+        runs,
+        predict,
+        session,
+        live,
+        broadcast,
+        topics,
+    )
+}
+"""Groups of calls by the name of their module, in the order in which they are described."""
 
 STOP_TIMEOUT_S = 5
 KEEP_ALIVE_S = 75
@@ -136,38 +164,45 @@ class _Api(FastAPI):
         return described
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services, routers: Collection[str] = ()) -> FastAPI:
     """Put the calls together.
 
     Parameters
     ----------
     services
         What the calls share; already running, or about to.
+    routers
+        Which of :data:`ROUTERS` answer, `health` besides; without any all of them, and the pages.
     """
     app = _Api(title="Maskwatch", version=__version__, description=_ABOUT, docs_url=None, redoc_url=None)
     app.state.services = services
+    app.add_middleware(pages.ForBrowsers)
     app.add_middleware(_Headers)
     problems.install(app)
-    for part in (
-        health,
-        system,
-        cameras,
-        detections,
-        signals,
-        episodes,
-        labels,
-        predict,
-        session,
-        live,
-        broadcast,
-        topics,
-    ):
-        app.include_router(part.router)
-    pages.install(app)
+    for name, part in ROUTERS.items():
+        if not routers or name in {"health", *routers}:
+            app.include_router(part.router)
+    if not routers:
+        pages.install(app)
     return app
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+def stage(routers: Collection[str]) -> Stage:
+    """Return the stage that serves some of the calls; without any named, all of them.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such group of calls; the message offers the nearest.
+    """
+    for name in routers:
+        if name not in ROUTERS:
+            hint = did_you_mean(name, ROUTERS, otherwise=f"there are {', '.join(ROUTERS)}")
+            raise SettingsError(f"--routers: there are no calls named {name}; {hint}")
+    return partial(serve, routers=routers)
+
+
+async def serve(settings: Settings, stop: asyncio.Event, routers: Collection[str] = ()) -> None:
     """Serve until told to stop, then let open calls end and close the viewers' sockets.
 
     Parameters
@@ -176,6 +211,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         The whole tree.
     stop
         Ends it.
+    routers
+        See :func:`create_app`.
 
     Raises
     ------
@@ -185,6 +222,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     feed = RosterFeed(settings)
     drift = DriftFeed(settings)
     label_feed = LabelFeed(settings)
+    model_feed = ModelFeed(settings)
     store = Store(settings)
     frozen = frozen_test(settings.labels.frozen)
     async with (
@@ -223,6 +261,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     system_monitor,
                     label_feed,
                     Labelling(settings, broker, label_feed.table, store, leases, frozen, pictures.forget),
+                    model_feed,
+                    Commanding(settings, broker, model_feed),
                 )
                 work = (
                     hub.run(),
@@ -234,9 +274,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                     feed.follow(*FEEDS),
                     drift.run(),
                     label_feed.run(),
+                    model_feed.run(),
                 )
                 background = [tasks.create_task(one) for one in work]
-                await run_server(create_app(services), listener, stop, settings.api)
+                await run_server(create_app(services, routers), listener, stop, settings.api)
                 await end(background)
 
 

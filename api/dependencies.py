@@ -20,9 +20,11 @@ from api import valkey
 from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
+from api.commanding import Commanding
 from api.drift_feed import DriftFeed
 from api.label_feed import LabelFeed
 from api.labelling import Labelling
+from api.model_feed import ModelFeed
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, ProblemError
 from api.roster import RosterFeed
 from api.stream import DetectionStream
@@ -76,6 +78,8 @@ class Services(msgspec.Struct, frozen=True):
     system: SystemMonitor
     label_feed: LabelFeed
     labels: Labelling
+    models: ModelFeed
+    commanding: Commanding
     patience: Patience = Patience()
 
 

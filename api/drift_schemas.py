@@ -115,6 +115,17 @@ class Alerts(Answer):
     alerts: list[AlertState]
 
 
+class ConfirmationAnswer(Answer):
+    """What people's labels of an episode's frames say of the model."""
+
+    labels: Annotated[int, Field(description="of the episode's frames", examples=[34])]
+    confirmed: Annotated[bool, Field(description="the model is worse on them than it was", examples=[True])]
+    text: Annotated[str, Field(examples=["confirmed by 34 labels: quality 0.81 → 0.62 (drop ≥0.11)"])]
+    before: Annotated[float | None, Field(description="mean F1 on frames from before; null: too few", examples=[0.81])]
+    after: Annotated[float | None, Field(description="mean F1 on the episode's frames", examples=[0.62])]
+    drop: Annotated[float | None, Field(description="lower bound, one-sided 95 %", examples=[0.11])]
+
+
 class EpisodeSummary(Answer):
     """A time in which a camera, or what is seen on it, differs from its reference."""
 
@@ -137,6 +148,9 @@ class EpisodeSummary(Answer):
     signals: Annotated[list[SignalName], Field(description="the largest effect first", examples=[["brightness"]])]
     alert: Annotated[
         AlertState | None, Field(description="null if it came so soon after the last that none was raised")
+    ]
+    confirmation: Annotated[
+        ConfirmationAnswer | None, Field(description="what labels say of it; null while nobody has labelled its frames")
     ]
 
 

@@ -1,11 +1,12 @@
 """What goes over HTTP about labels: the frames that wait, what is said about them, and what was erased."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.schemas import Model, SeenFace
+from api.model_schemas import LabelsDone
+from api.schemas import LabelledFace, Model, SeenFace
 from maskwatch.label_checks import MOST_FACES
 from maskwatch.messages import Label
 
@@ -20,16 +21,6 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
 
 
-class LabelledFace(_Answer):
-    """A face as somebody marks it."""
-
-    label: Annotated[Label, Field(description="what is on it", examples=["with_mask"])]
-    box: Annotated[
-        tuple[float, float, float, float],
-        Field(description="x1, y1, x2, y2 in 0..1 of the picture", examples=[[0.31, 0.22, 0.45, 0.47]]),
-    ]
-
-
 class FrameToLabel(_Answer):
     """A frame that people are asked to label, and what the model proposes."""
 
@@ -38,7 +29,10 @@ class FrameToLabel(_Answer):
     captured: Annotated[datetime, Field(examples=[_T0])]
     width: Annotated[int, Field(description="of the picture, in pixels", examples=[1280])]
     height: Annotated[int, Field(examples=[720])]
-    why: Literal["near-threshold", "drift", "rare", "random"]
+    why: Annotated[
+        Literal["near-threshold", "drift", "rare", "random", "asked"],
+        Field(description="asked: a person wants this very frame to be labelled"),
+    ]
     text: Annotated[
         str,
         Field(description="the same for people", examples=["score 0.48, near the threshold, door-2, 17:42 UTC"]),
@@ -72,6 +66,53 @@ class Taking(BaseModel):
     count: Annotated[int, Field(ge=0, le=20, description="how many in all", examples=[4])] = 4
     keep: Annotated[list[_Frame], Field(max_length=20, description="those that one holds and still wants")] = []
     give_back: Annotated[list[_Frame], Field(max_length=20, description="those that one does not want any more")] = []
+
+
+_OLDEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2900, 1, 1, tzinfo=UTC)
+"""Kafka knows no time before, and none much later."""
+
+
+class ShownFrame(BaseModel):
+    """Which frame, as the live socket and detections.v1 name it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: _Frame
+    camera: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["door-2"])]
+    session: Annotated[str, Field(max_length=100, examples=["20261101t120000-1f0c"])]
+    sequence: Annotated[int, Field(ge=0, lt=2**63, examples=[812])]
+    captured: Annotated[AwareDatetime, Field(ge=_OLDEST, le=_LATEST, examples=[_T0])]
+    width: Annotated[int, Field(ge=1, le=100_000, examples=[1280])]
+    height: Annotated[int, Field(ge=1, le=100_000, examples=[720])]
+    topic: Annotated[str, Field(max_length=300, examples=["frames.live.v1"])]
+    partition: Annotated[int, Field(ge=0, lt=32, examples=[3])]
+    offset: Annotated[int, Field(ge=0, lt=2**63, examples=[51_234])]
+
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ShownFace(BaseModel):
+    """A face as the live socket tells it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: Annotated[Label, Field(description="what is on it", examples=["with_mask"])]
+    score: Annotated[_Share, Field(description="how sure the model is", examples=[0.93])]
+    box: Annotated[
+        tuple[_Share, _Share, _Share, _Share],
+        Field(description="x1, y1, x2, y2 of the picture, upright", examples=[[0.31, 0.22, 0.45, 0.47]]),
+    ]
+
+
+class FrameAsked(BaseModel):
+    """A frame that a person wants to be labelled, with what was seen on it: what the live socket says of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frame: ShownFrame
+    model: Model
+    objects: Annotated[list[ShownFace], Field(max_length=MOST_FACES, description="what the model proposes")] = []
 
 
 class NewLabel(BaseModel):
@@ -133,8 +174,13 @@ class KeptPicture(_Answer):
 class Progress(_Answer):
     """How far the labels are."""
 
-    labels: Annotated[_Count, Field(description="that count since the last training")]
+    labels: Annotated[_Count, Field(description="that count, since the last round of training")]
     needed: Annotated[int, Field(description="that a retrain needs", examples=[100])]
+    total: Annotated[_Count, Field(description="that count in all")]
+    done: Annotated[
+        LabelsDone | None,
+        Field(description="what came of those of the newest round; null before", examples=[None]),
+    ]
     waiting: Annotated[_Count, Field(description="frames that wait for somebody")]
     skipped: _Count
     sources: Annotated[dict[str, int], Field(description="labels of each camera or import", examples=[{"door-2": 63}])]

@@ -61,10 +61,10 @@ class LabelTable:
         elif record.value is None:
             self._requests.pop(key, None)
         else:
-            self._take_request(Waiting(read_label_request_headers(record.headers), record.partition, record.offset))
+            self.take_request(Waiting(read_label_request_headers(record.headers), record.partition, record.offset))
 
     def take_label(self, label: FrameLabel) -> None:
-        """Take a label; what is erased stays so, whatever comes later.
+        """Take a label; what is erased stays so, and what people say no model replaces, whatever comes later.
 
         Raises
         ------
@@ -74,6 +74,8 @@ class LabelTable:
         known = self._labels.get(label.frame)
         if known is not None and known.state == "erased" != label.state:
             return
+        if known is not None and known.made_by != "model" == label.made_by:
+            return
         if known is None and len(self._labels) >= MOST_LABELS:
             raise MessageError(f"there are {MOST_LABELS} labels already")
         self._forget(label.frame)
@@ -81,10 +83,18 @@ class LabelTable:
         self._of_source[label.source] += counts(label)
         self._skipped += label.state == "skipped"
 
+    def take_request(self, found: Waiting) -> None:
+        """Take a request; the oldest are forgotten first."""
+        self._requests.pop(found.request.frame.id, None)
+        self._requests[found.request.frame.id] = found
+        while len(self._requests) > self._most:
+            del self._requests[min(self._requests, key=lambda frame: self._requests[frame].request.requested)]
+
     def waiting(self) -> Iterator[Waiting]:
-        """Yield the frames that nobody has said anything about, the newest first."""
+        """Yield the frames that no person has said anything about, the newest first."""
         for found in sorted(self._requests.values(), key=lambda one: one.request.requested, reverse=True):
-            if found.request.frame.id not in self._labels:
+            label = self._labels.get(found.request.frame.id)
+            if label is None or label.made_by == "model":
                 yield found
 
     def request(self, frame: str) -> Waiting | None:
@@ -125,12 +135,6 @@ class LabelTable:
         if (known := self._labels.pop(frame, None)) is not None:
             self._of_source[known.source] -= counts(known)
             self._skipped -= known.state == "skipped"
-
-    def _take_request(self, found: Waiting) -> None:
-        self._requests.pop(found.request.frame.id, None)
-        self._requests[found.request.frame.id] = found
-        while len(self._requests) > self._most:
-            del self._requests[min(self._requests, key=lambda frame: self._requests[frame].request.requested)]
 
 
 def counts(label: FrameLabel) -> bool:

@@ -6,7 +6,8 @@ names what is not there; a picture without a label is tidied away by :mod:`consu
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from api.broker import Broker
@@ -22,7 +23,8 @@ from api.problems import (
     UNREADABLE,
     ProblemError,
 )
-from maskwatch import kafka
+from maskwatch import base_set, evidence, kafka
+from maskwatch.drift_messages import LabelRequest, label_request_headers
 from maskwatch.errors import BrokerError, PictureError, StoreError
 from maskwatch.fingerprint import LookAlikes, fingerprint
 from maskwatch.label_checks import complaint
@@ -34,6 +36,11 @@ from maskwatch.store import Store, name_of
 from maskwatch.topics import Name
 
 RETRY_AFTER = {"Retry-After": "5"}
+RECORDED = timedelta(days=2)
+"""A frame from longer ago is recorded nowhere."""
+
+HEARD_S = 2.0
+HEARD_EVERY_S = 0.05
 OFFERED = 256
 """Of the frames that wait, so many of the newest are looked through for one that nobody holds."""
 
@@ -126,6 +133,38 @@ class Labelling:
             raise _away(error) from error
         return [by_frame[frame] for frame in mine]
 
+    async def ask_for(self, request: LabelRequest) -> None:
+        """Offer a frame that somebody wants to be labelled, before all others; on return it waits.
+
+        Raises
+        ------
+        ProblemError
+            If it was erased, its picture is gone, or what is needed is away.
+        """
+        frame = request.frame
+        if self.table.is_erased(frame.id):
+            raise ProblemError(PICTURE_GONE, "It was erased.")
+        kept = abs(datetime.now(UTC) - frame.captured) <= RECORDED
+        try:
+            jpeg = await evidence.very_picture(self._settings, frame) if kept else None
+            if jpeg is None:
+                raise ProblemError(PICTURE_GONE, "That frame is live no more, and was not recorded.")
+            await kafka.send(
+                self._broker.producer,
+                self._settings,
+                Name.LABEL_REQUESTS,
+                key=frame.id,
+                value=jpeg,
+                headers=label_request_headers(request),
+            )
+        except BrokerError as error:
+            raise _away(error) from error
+        # It is heard of by the topic, which says where its picture lies; if that takes long, it comes later.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_S):
+                while self.table.request(frame.id) is None:  # noqa: ASYNC110  # the feed fills it
+                    await asyncio.sleep(HEARD_EVERY_S)
+
     async def label(self, said: Said) -> FrameLabel:
         """Keep what somebody says about a frame; on return it is durable.
 
@@ -171,6 +210,19 @@ class Labelling:
         except StoreError as error:
             raise _away(error) from error
         return frame
+
+    async def picture_of(self, sha256: str) -> bytes | None:
+        """Return a picture that judged a model, from the store or the base set; None if it is gone, or was erased.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer.
+        """
+        if any(label.state == "erased" for label in self.table.of_picture(sha256)):
+            return None
+        kept = await self._store.within(self._store.get, sha256)
+        return kept or await asyncio.to_thread(base_set.picture, self._settings.retrain.base, sha256)
 
     async def erase(self, frame: str, by: str) -> list[FrameLabel]:
         """Erase a picture and all that is said about it; on return the store has it no more, and no reader shows it.

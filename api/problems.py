@@ -157,6 +157,34 @@ FRAME_HELD = Kind(
     "Somebody else holds that frame",
     "Take another with POST /labels/queue; what was said about it by then is in GET /labels.",
 )
+UNKNOWN_MODEL = Kind(
+    "unknown-model",
+    HTTPStatus.NOT_FOUND,
+    "No such model",
+    "GET /models lists every version; where several have one name, its SHA-256 tells them apart.",
+)
+CHAMPION_CHANGED = Kind(
+    "champion-changed",
+    HTTPStatus.CONFLICT,
+    "Another model serves by now",
+    "GET /models says which; ask again with what it says as «champion».",
+)
+CHAMPION_SERVES = Kind(
+    "champion-serves",
+    HTTPStatus.CONFLICT,
+    "That model serves already",
+    "Nothing is to be done; GET /models lists the others.",
+)
+NOTHING_BEFORE = Kind(
+    "nothing-before",
+    HTTPStatus.CONFLICT,
+    "There is nothing to go back to",
+    "A rollback leads to the model that served before the last promotion.",
+)
+UNKNOWN_RUN = Kind("unknown-run", HTTPStatus.NOT_FOUND, "No such round", "GET /runs lists the rounds of training.")
+RUN_OVER = Kind(
+    "run-over", HTTPStatus.CONFLICT, "That round has ended", "GET /runs says how; POST /train asks for another."
+)
 BUSY = Kind(
     "busy",
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -205,6 +233,12 @@ KINDS = (
     UNKNOWN_FRAME,
     LABEL_REFUSED,
     FRAME_HELD,
+    UNKNOWN_MODEL,
+    CHAMPION_CHANGED,
+    CHAMPION_SERVES,
+    NOTHING_BEFORE,
+    UNKNOWN_RUN,
+    RUN_OVER,
     BUSY,
     AWAY,
     NOT_READY,
@@ -304,7 +338,7 @@ async def _of_ours(connection: Request | WebSocket, error: Exception) -> JSONRes
 
 
 async def _of_http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101
+    assert isinstance(error, HTTPException)  # noqa: S101  # Starlette dispatches by class
     status = HTTPStatus(error.status_code)
     kind = NOT_FOUND if status is HTTPStatus.NOT_FOUND else Kind(OTHER.name, status, status.phrase, OTHER.remedy)
     detail = "Nothing is at this address." if kind is NOT_FOUND else status.description or status.phrase
@@ -312,7 +346,7 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _of_validation(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # Starlette dispatches by class
     errors = [{"where": ".".join(str(part) for part in item["loc"]), "what": item["msg"]} for item in error.errors()]
     return _answer(ProblemError(INVALID, f"{len(errors)} value(s) do not fit.", more={"errors": errors}), request)
 

@@ -119,6 +119,18 @@ class SeenFace(_Model):
     ]
 
 
+class LabelledFace(BaseModel):
+    """A face as somebody marks it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
+
+    label: Annotated[Label, Field(description="what is on it", examples=["with_mask"])]
+    box: Annotated[
+        tuple[float, float, float, float],
+        Field(description="x1, y1, x2, y2 in 0..1 of the picture", examples=[[0.31, 0.22, 0.45, 0.47]]),
+    ]
+
+
 class Model(_Model):
     """Which model looked."""
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.drift_schemas import Answer
+from api.model_schemas import Learning
 
 _T0 = "2026-11-01T17:42:00Z"
 
@@ -125,3 +126,4 @@ class System(Answer):
     topics: Annotated[list[TopicFigures], Field(description="none while Kafka is away")]
     disk: Annotated[Disk | None, Field(description="null while Kafka does not say")]
     versions: list[Version]
+    learning: Annotated[Learning | None, Field(description="null while topics are still being read")] = None

@@ -1,22 +1,18 @@
-// The console's start: what pages there are, and what all of them share. A new page is one module and one line.
+// The console's start: what all pages share.
 
 import { Feed, getJson, signIn } from "./api.js";
 import { Keys } from "./keys.js";
-import { drift } from "./pages/drift/page.js";
-import { live } from "./pages/live/page.js";
+import { PAGES } from "./pages.js";
 import { lost } from "./pages/lost.js";
-import { review } from "./pages/review/entry.js";
-import { system } from "./pages/system/page.js";
 import { Router } from "./router.js";
 import { Shell } from "./shell.js";
-
-const PAGES = [live, review, drift, system];
 
 const keys = new Keys();
 const cameras = new Feed("/cameras", { every: 5000 });
 const ready = new Feed("/ready", { every: 15_000, accept: [503] });
 const alerts = new Feed("/alerts?only_open=true", { every: 10_000 });
-const shell = new Shell(PAGES, keys, cameras, alerts);
+const service = new Feed("/models?limit=0", { every: 5000 });
+const shell = new Shell(PAGES, keys, cameras, alerts, service);
 const router = new Router(PAGES, lost, /** @type {HTMLElement} */ (document.querySelector("main")), (page) =>
   shell.markPage(page),
 );
@@ -58,3 +54,4 @@ cameras.addEventListener("change", askAbout);
 cameras.refresh();
 ready.refresh();
 alerts.refresh();
+service.refresh();

@@ -62,3 +62,17 @@ export function failed(title, { message, page }, feed) {
     ),
   );
 }
+
+/**
+ * Show a card where it belongs, or nothing; the same id leaves the card alone that stands there.
+ *
+ * @param {HTMLElement} place
+ * @param {{id: string, element: HTMLElement} | null} card
+ */
+export function putCard(place, card) {
+  if (place.dataset.card !== (card?.id ?? "")) {
+    place.dataset.card = card?.id ?? "";
+    place.replaceChildren(...(card === null ? [] : [card.element]));
+  }
+  place.hidden = card === null;
+}

@@ -56,3 +56,14 @@ export function onThemeChange(change) {
     system.removeEventListener("change", change);
   };
 }
+
+/**
+ * How every chart's axes look; a wall screen's root is larger, and so is what is written on a canvas there.
+ *
+ * @param {() => string} stroke the colour of what is written
+ */
+export function axisLook(stroke) {
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const font = `${Math.round(rem * 0.6875)}px ${getComputedStyle(document.body).fontFamily}`;
+  return { rem, axis: { stroke, font, ticks: { show: false }, gap: 4 } };
+}

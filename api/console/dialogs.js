@@ -43,6 +43,26 @@ function outside(element, event) {
   return event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom;
 }
 
+/**
+ * Ask once before something is done.
+ *
+ * @param {string} title @param {string} text what will happen @param {string} act the button that does it
+ * @param {() => Promise<void>} run
+ */
+export function askOnce(title, text, act, run) {
+  const go = h("button", { class: "button primary", type: "button" }, act);
+  const leave = h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Leave it as it is");
+  const dialog = openDialog(title, h("p", {}, text), h("div", { class: "actions" }, go, leave));
+  go.addEventListener("click", async () => {
+    go.disabled = true;
+    try {
+      await run();
+    } finally {
+      dialog.close();
+    }
+  });
+}
+
 /** @param {import("./keys.js").Keys} keys @param {{version: string, source: string}} about */
 export function openKeys(keys, about) {
   const list = h("dl", { class: "key-list" });

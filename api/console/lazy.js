@@ -3,7 +3,7 @@
 import { h } from "./element.js";
 
 /**
- * @param {() => Promise<(root: HTMLElement, app: any) => import("./router.js").View>} load
+ * @param {() => Promise<new (root: HTMLElement, app: any) => import("./router.js").View>} load
  * @returns {(root: HTMLElement, app: any) => import("./router.js").View} what a page's `mount` is
  */
 export function lazy(load) {
@@ -14,9 +14,9 @@ export function lazy(load) {
     let shown = null;
     let gone = false;
     load().then(
-      (mount) => {
+      (Page) => {
         if (gone) return;
-        view = mount(root, app);
+        view = new Page(root, app);
         if (shown !== null) view.show(shown);
       },
       () => {

@@ -20,11 +20,13 @@ export class Shell {
    * @param {import("./keys.js").Keys} keys
    * @param {import("./api.js").Feed} feed whose answers tell whether the server is there
    * @param {import("./api.js").Feed} alerts that somebody should look at
+   * @param {import("./api.js").Feed} service which model serves
    */
-  constructor(pages, keys, feed, alerts) {
+  constructor(pages, keys, feed, alerts, service) {
     this.feed = feed;
     find(".alerts").prepend(icon("alert"));
     alerts.addEventListener("change", () => this.#showAlerts(alerts.data?.alerts ?? []));
+    service.addEventListener("change", () => this.#showModel(service.data?.champion ?? service.data?.own ?? null));
     find(".source .rail-icon").append(icon("source"));
     find(".rail-pages").append(...pages.map((page) => this.#link(page)));
     find(".header-tools").append(this.#themeButton(), this.#helpButton(keys));
@@ -110,13 +112,14 @@ export class Shell {
     find(".title").focus();
   }
 
-  /** @param {{name: string, version: string, sha256: string} | null} model in service, null while none was heard of */
-  setModel(model) {
+  /** @param {{name: string, version: string, sha256?: string} | null} model in service, null while none was heard of */
+  #showModel(model) {
     const element = find(".model-in-service");
     element.hidden = model === null;
     if (model === null) return;
-    setText(element, `${model.name} ${model.version}`);
-    element.title = `The model in service: ${model.name} ${model.version}, SHA-256 ${model.sha256}`;
+    const name = `${model.name} ${model.version}`;
+    setText(element, name);
+    element.title = `The model in service: ${name}, ${model.sha256 ? `SHA-256 ${model.sha256}` : "the workers' own"}`;
   }
 
   /** @param {{id: string, text: string}[]} open */

@@ -25,7 +25,7 @@ async def listener(
     shared: Shared,
     _: Asking,
     camera: Annotated[list[str], Query(description="only these cameras; repeatable")] = [],  # noqa: B006  # never changed
-    label: Annotated[list[Label], Query(description="only with such a face; repeatable")] = [],  # noqa: B006
+    label: Annotated[list[Label], Query(description="only with such a face; repeatable")] = [],  # noqa: B006  # never changed
     min_score: Annotated[float, Query(ge=0, le=1, description="only with such a face, so sure")] = 0.0,
 ) -> AsyncIterator[Listener]:
     """Let the caller listen until it leaves.

@@ -1,5 +1,6 @@
 """Episodes of drift, their evidence, and the alerts that people acknowledge."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -17,9 +18,10 @@ from api.problems import (
     ProblemError,
     documented,
 )
-from api.routers.labels import refuse_unread
+from api.routers.labels import faces_of, refuse_unread
 from api.routers.signals import RETRY_AFTER, refuse_incomplete
 from maskwatch import evidence, kafka
+from maskwatch.blurring import blurred
 from maskwatch.drift_messages import Alert, Episode
 from maskwatch.errors import BrokerError
 from maskwatch.messages import encode, rfc3339
@@ -52,6 +54,14 @@ _EPISODE = {
     "text": "door-2 became darker at 17:42 UTC",
     "signals": ["brightness"],
     "alert": _ALERT,
+    "confirmation": {
+        "labels": 34,
+        "confirmed": True,
+        "text": "confirmed by 34 labels: quality 0.81 → 0.62 (drop ≥0.11)",
+        "before": 0.81,
+        "after": 0.62,
+        "drop": 0.11,
+    },
 }
 _SPREAD = {"samples": 240, "mean": 0.44, "low": 0.41, "middle": 0.44, "high": 0.47}
 _SHIFT = {
@@ -156,9 +166,10 @@ async def get_evidence(episode: str, moment: Literal["before", "after"], shared:
         raise ProblemError(AWAY, "The picture cannot be read: Kafka is away.", headers=RETRY_AFTER) from error
     if recorded is None or shared.labels.table.is_erased(recorded.info.id):
         raise ProblemError(PICTURE_GONE, "Nothing of that moment is recorded any more, or ever was.")
+    jpeg = await _blurred(shared, recorded, frame.partition) if shared.settings.labels.blur else recorded.jpeg
     # What was recorded never changes, but it is erased after a day: a browser keeps it for as long as a page is open.
     headers = {"Cache-Control": "private, max-age=3600", "Captured": rfc3339(recorded.info.captured)}
-    return Response(recorded.jpeg, media_type="image/jpeg", headers=headers)
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
 @router.get(
@@ -173,7 +184,7 @@ async def get_evidence(episode: str, moment: Literal["before", "after"], shared:
 async def list_alerts(
     shared: Shared,
     _: Asking,
-    only_open: Annotated[bool, Query(description="only those that somebody should look at")] = False,  # noqa: FBT002
+    only_open: Annotated[bool, Query(description="only those that somebody should look at")] = False,  # noqa: FBT002  # a query's
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Alerts:
     """List alerts, the newest first; one for each episode that somebody should know of."""
@@ -211,6 +222,18 @@ async def acknowledge_alert(alert: str, shared: Shared, who: Asking) -> AlertSta
     return AlertState.model_validate(_alert(shared, found))
 
 
+async def _blurred(shared: Services, recorded: evidence.Evidence, partition: int) -> bytes:
+    """Hide the faces that people or the model saw; where nobody has told of any, all of the picture."""
+    label = shared.labels.table.label(recorded.info.id)
+    try:
+        seen = await evidence.faces(shared.settings, recorded.info, partition)
+        boxes = [*(seen or ()), *(faces_of(label) if label is not None else ())]
+        known = seen is not None or label is not None
+        return await asyncio.to_thread(blurred, recorded.jpeg, boxes if known else None)
+    except BrokerError as error:
+        raise ProblemError(AWAY, "The picture cannot be read: Kafka is away.", headers=RETRY_AFTER) from error
+
+
 async def _publish(shared: Services, alert: Alert) -> None:
     assert alert.acknowledged is not None  # noqa: S101  # only acknowledgements are written here
     value, headers = encode(alert, kind="maskwatch.alert.v1", source="/api", id=alert.id, time=alert.acknowledged)
@@ -245,6 +268,7 @@ def _summary(shared: Services, episode: Episode) -> dict[str, object]:
         "text": episode.text,
         "signals": [shift.signal for shift in episode.shifts],
         "alert": _alert(shared, alert) if alert else None,
+        "confirmation": msgspec.to_builtins(episode.confirmation),
     }
 
 

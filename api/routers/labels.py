@@ -1,18 +1,20 @@
 """Frames that people are asked to label, what they say about them, how far that is, and what was erased."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api import model_answers
 from api.bodies import sent_files
 from api.dependencies import Asking, Services, Shared, known_origin
 from api.erasures import remains
 from api.label_schemas import (
     Erasure,
     Erasures,
+    FrameAsked,
     FramesToLabel,
     FrameToLabel,
     KeptPicture,
@@ -38,12 +40,18 @@ from api.problems import (
     ProblemError,
     documented,
 )
+from maskwatch.blurring import blurred
+from maskwatch.drift_messages import LabelRequest
 from maskwatch.errors import BrokerError, PictureError, StoreError
 from maskwatch.label_messages import FrameLabel
-from maskwatch.messages import MarkedFace
+from maskwatch.messages import Box, DetectedFace, FrameRef, MarkedFace, ModelRef
+from maskwatch.topics import Name
 from producers import upload
 
 router = APIRouter(prefix="/labels", tags=["labels"])
+
+RECORDED = timedelta(days=1)
+"""Older frames are nowhere any more."""
 
 _ID = "door-2:20261101t120000-1f0c:812"
 _T0 = "2026-11-01T17:42:00Z"
@@ -73,6 +81,7 @@ _LABEL = {
     "width": 1280,
     "height": 720,
 }
+_ASKED = "local asked for it, door-2, 17:42 UTC"
 _ERASED = {
     "frame": _ID,
     "erased": _T0,
@@ -118,6 +127,42 @@ async def take_frames(taking: Taking, shared: Shared, _: Asking) -> FramesToLabe
     return _frames(shared, mine)
 
 
+@router.post(
+    "/requests",
+    operation_id="ask_for_label",
+    summary="Have a frame labelled that one sees",
+    status_code=201,
+    dependencies=[Depends(known_origin)],
+    responses={
+        201: {"content": {"application/json": {"example": _FRAME | {"why": "asked", "text": _ASKED}}}},
+        **documented(_NO_TOKEN, _NOT_READ, _UNKNOWN, _GONE),
+    },
+)
+async def ask_for_label(asked: FrameAsked, shared: Shared, who: Asking) -> FrameToLabel:
+    """Put a frame into the queue, before all others: what the live socket says of it is what is sent.
+
+    Its picture must be live yet (about a minute), or recorded.
+    """
+    refuse_unread(shared)
+    now, shown = datetime.now(UTC), asked.frame
+    if shown.id != f"{shown.camera}:{shown.session}:{shown.sequence}":
+        raise ProblemError(UNKNOWN_FRAME, "The frame's id is not that of its camera, session and sequence.")
+    if abs(now - shown.captured) > RECORDED:
+        raise ProblemError(PICTURE_GONE, "That frame is live no more, and is recorded no more either.")
+    topic = f"{shared.settings.kafka.topic_prefix}{Name.FRAMES_LIVE}"
+    frame = FrameRef(**shown.model_dump() | {"topic": topic})
+    request = LabelRequest(
+        frame,
+        ModelRef(**asked.model.model_dump()),
+        tuple(DetectedFace(**face.model_dump()) for face in asked.objects),
+        "asked",
+        f"{who.id} asked for it, {frame.camera}, {frame.captured.astimezone(UTC):%H:%M} UTC",
+        now,
+    )
+    await shared.labels.ask_for(request)
+    return _frame(Waiting(request, 0, 0))
+
+
 @router.get(
     "/progress",
     operation_id="get_label_progress",
@@ -125,12 +170,16 @@ async def take_frames(taking: Taking, shared: Shared, _: Asking) -> FramesToLabe
     responses=documented(_NO_TOKEN, _NOT_READ),
 )
 async def progress(shared: Shared, _: Asking) -> Progress:
-    """Count the labels since the last training, and the frames that wait."""
+    """Count people's labels since the last round, and the frames that wait; say what earlier labels have done."""
     refuse_unread(shared)
+    if missing := shared.models.missing:
+        raise ProblemError(AWAY, f"What is known of rounds is not read yet: {missing}.", headers=RETRY_AFTER)
     table = shared.labels.table
     return Progress(
-        labels=table.counted(),
+        labels=model_answers.since_last_round(shared.models.table, table.counted()),
         needed=shared.settings.retrain.labels,
+        total=table.counted(),
+        done=model_answers.labels_done(shared.models.table),
         waiting=sum(1 for _ in table.waiting()),
         skipped=table.skipped,
         sources=table.sources(),
@@ -156,6 +205,10 @@ async def get_picture(frame: str, shared: Shared, _: Asking) -> Response:
         raise ProblemError(AWAY, "The picture cannot be read at the moment.", headers=RETRY_AFTER) from error
     if jpeg is None:
         raise ProblemError(PICTURE_GONE, "The picture of that frame is not there any more, or never was.")
+    label = shared.labels.table.label(frame)
+    if shared.settings.labels.blur and label is not None and label.made_by != "model":
+        # Whoever labelled it has seen the faces; the store has them for training.
+        jpeg = await asyncio.to_thread(blurred, jpeg, faces_of(label))
     # No browser keeps it: it may be erased.
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
@@ -289,6 +342,12 @@ async def erase_frame(frame: str, shared: Shared, who: Asking) -> Erasures:
     """Erase a picture for good: from the store and from every reader at once; the answer says where it lies on."""
     refuse_unread(shared)
     return Erasures(erasures=[_erasure(label) for label in await shared.labels.erase(frame, who.id)])
+
+
+def faces_of(label: FrameLabel) -> list[Box]:
+    """Return every box in which people or the model saw a face."""
+    proposed = label.proposal.objects if label.proposal is not None else ()
+    return [*(face.box for face in label.faces), *(face.box for face in proposed)]
 
 
 def refuse_unread(shared: Services) -> None:

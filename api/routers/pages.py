@@ -3,6 +3,7 @@
 Everything comes from this server. Files are revalidated on every use, so that an upgrade is seen at once.
 """
 
+import re
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
@@ -10,14 +11,19 @@ from pathlib import Path
 import fastapi_offline
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import KINDS
 from api.routers import source
 
 CONSOLE = Path(__file__).parents[1] / "console"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"
+
+_SHARED = re.compile(r"/models(/[^/]+)?/?")
+"""Pages whose address is a call's too."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -58,6 +64,27 @@ _DOCS = """\
   </body>
 </html>
 """
+
+
+class ForBrowsers:
+    """Gives a browser the console's page at an address that is a call's too; whatever else asks gets the call's answer.
+
+    Parameters
+    ----------
+    app
+        Answers everything else.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        asks_for_page = scope["type"] == "http" and scope["method"] == "GET" and _SHARED.fullmatch(scope["path"])
+        if asks_for_page and "text/html" in Headers(scope=scope).get("accept", ""):
+            await FileResponse(CONSOLE / "index.html", headers={"Vary": "Accept"})(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 @router.get("/")

@@ -29,8 +29,10 @@ PARTS = (
     "requirements",
     "docs",
     "data",
+    "compose",
 )
-FILES = ("pyproject.toml", "Makefile", "README.md", "LICENSE", "CHANGELOG.md")
+FILES = ("pyproject.toml", "Makefile", "README.md", "LICENSE", "CHANGELOG.md", "Dockerfile", ".dockerignore")
+SECRETS = "compose/secrets"
 _NOT_SOURCE = {".pyc", ".onnx", ".bin"}
 """What Python made, and the model's weights: the card says how those were made."""
 
@@ -62,4 +64,7 @@ def _files(project: Path) -> Iterator[Path]:
     yield from (project / name for name in FILES if (project / name).is_file())
     for part in PARTS:
         for folder, _, names in os.walk(project / part):
+            # What `make secrets` made lies below compose/, and is nobody's but this installation's.
+            if Path(folder).is_relative_to(project / SECRETS):
+                continue
             yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix not in _NOT_SOURCE)

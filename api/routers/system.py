@@ -2,7 +2,9 @@
 
 from fastapi import APIRouter
 
-from api.dependencies import Asking, Shared
+from api import model_answers
+from api.dependencies import Asking, Services, Shared
+from api.model_schemas import Learning
 from api.problems import UNAUTHORIZED, documented
 from api.system_schemas import System
 
@@ -60,6 +62,7 @@ _EXAMPLE = {
     ],
     "disk": {"free": 71_000_000_000, "total": 252_000_000_000, "full_in_s": None, "seen_s": 3600.0},
     "versions": [{"name": "Maskwatch", "version": "0.1.0"}],
+    "learning": {"champion": None, "running": None, "labels": 63, "needed": 100, "open_episodes": 1},
 }
 
 
@@ -73,5 +76,25 @@ _EXAMPLE = {
     },
 )
 async def status(shared: Shared, _: Asking) -> System:
-    """Return what is wrong, and how cameras, workers, topics and the disk do. What cannot be found out is null."""
-    return await shared.system.status()
+    """Return what is wrong, and how cameras, workers, topics, the disk and the learning loop do.
+
+    What cannot be found out is null.
+    """
+    found = await shared.system.status()
+    return found.model_copy(update={"learning": _learning(shared)})
+
+
+def _learning(shared: Services) -> Learning | None:
+    if shared.models.missing or shared.label_feed.missing or shared.drift.missing:
+        return None
+    table = shared.models.table
+    running = table.running()
+    return Learning.model_validate(
+        {
+            "champion": table.champion.model if table.champion else None,
+            "running": model_answers.run(running) if running else None,
+            "labels": model_answers.since_last_round(table, shared.labels.table.counted()),
+            "needed": shared.settings.retrain.labels,
+            "open_episodes": len(shared.drift.table.episodes(only_open=True)),
+        }
+    )

@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 from websockets.asyncio.client import connect
 
-from api.app import end, run_server, serve
+from api.app import ROUTERS, end, run_server, serve, stage
 from maskwatch import kafka as clients
 from maskwatch.embedded.broker import free_port
-from maskwatch.errors import StackError
+from maskwatch.errors import SettingsError, StackError
 from maskwatch.messages import Camera
 from maskwatch.overlay import live_key
 from maskwatch.topics import Name
@@ -48,6 +48,31 @@ async def test_from_valkey_to_a_browser(kafka: Kafka, valkey: Valkey, create_top
             async with asyncio.timeout(20):
                 await serving
     await store.aclose()
+
+
+async def test_a_process_that_is_asked_for_some_calls_answers_no_others(
+    kafka: Kafka, valkey: Valkey, create_topics: CreateTopics
+) -> None:
+    port = free_port(PORTS)
+    settings = kafka.settings(valkey={"url": valkey.url}, api={"port": port})
+    await create_topics(settings, Name.CAMERAS, Name.CAMERA_STATUS, Name.FRAMES_UPLOAD, Name.PREDICTIONS)
+    stop = asyncio.Event()
+    serving = asyncio.ensure_future(stage(["system"])(settings, stop))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        async with asyncio.timeout(60):
+            while not await is_ready(client):
+                assert not serving.done()
+                await asyncio.sleep(0.1)
+        answers = {path: (await client.get(path)).status_code for path in ("/health", "/status", "/cameras", "/")}
+    assert answers == {"/health": 200, "/status": 200, "/cameras": 404, "/": 404}
+    stop.set()
+    async with asyncio.timeout(20):
+        await serving
+
+
+def test_calls_that_there_are_not_are_told_with_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="no calls named episode; did you mean episodes"):
+        stage([*ROUTERS, "episode"])
 
 
 async def is_ready(client: httpx.AsyncClient) -> bool:

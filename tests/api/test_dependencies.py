@@ -13,12 +13,14 @@ from starlette.requests import HTTPConnection
 from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
+from api.commanding import Commanding
 from api.dependencies import OPERATOR, Services, ValkeyPictures, known_origin, principal, readiness
 from api.drift_feed import DriftFeed
 from api.label_feed import LabelFeed
 from api.labelling import Labelling
 from api.leases import ValkeyLeases
 from api.ledger import Ledger
+from api.model_feed import ModelFeed
 from api.problems import FORBIDDEN_ORIGIN, UNAUTHORIZED, UNKNOWN_HOST, Kind, ProblemError
 from api.roster import Roster, RosterFeed
 from api.stream import DetectionStream
@@ -45,7 +47,7 @@ def services(home: Path, token: str = "", origins: Sequence[str] = ()) -> Servic
     broker = Broker(settings)
     cameras = RosterFeed(settings)
     feed, pictures = LabelFeed(settings), DictPictures()
-    leases = ValkeyLeases(settings)
+    leases, models = ValkeyLeases(settings), ModelFeed(settings)
     return Services(
         settings,
         cameras,
@@ -62,6 +64,8 @@ def services(home: Path, token: str = "", origins: Sequence[str] = ()) -> Servic
         SystemMonitor(settings, cameras, DictPictures(), {}),
         feed,
         Labelling(settings, broker, feed.table, Store(settings), leases, frozen_test(None), pictures.forget),
+        models,
+        Commanding(settings, broker, models),
     )
 
 

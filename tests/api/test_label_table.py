@@ -121,3 +121,13 @@ def test_an_erased_picture_lies_on_as_long_as_its_topics_keep_it() -> None:
     assert list(remains(erased, NOON + 24 * hour)) == []
     # One that is no camera's lies in no topic of frames.
     assert [name for name, _ in remains(label("sha256:ab", state="erased"), NOON)] == [Name.LABELS, Name.LABEL_REQUESTS]
+
+
+def test_what_a_model_says_leaves_the_frame_waiting_and_what_people_say_standing() -> None:
+    table = LabelTable(10)
+    frame = ask(table, 1)
+    say(table, label(frame, made_by="model"))
+    assert (waiting(table), table.counted()) == ([frame], 0)
+    say(table, label(frame))
+    say(table, label(frame, made_by="model"))
+    assert (waiting(table), table.counted()) == ([], 1)

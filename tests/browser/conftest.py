@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from maskwatch.messages import DetectedFace
 from tests.support.chromium import find_chromium, launch
 from tests.support.console_page import LAPTOP, PATIENT
 from tests.support.console_server import ConsoleServer, Picture, Script, draw_pictures
@@ -85,3 +86,12 @@ def open_page(browser: Browser, server: ConsoleServer) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert said == [], "the developer console is not silent"
+
+
+@pytest.fixture
+def asked(server: ConsoleServer, pictures: list[Picture]) -> ConsoleServer:
+    """Return the server, with eight frames to label: three faces each, as they truly are."""
+    for picture in pictures[:8]:
+        faces = [DetectedFace(each["label"], each["score"], tuple(each["box"])) for each in picture.objects]
+        server.labels.ask(picture.jpeg, (picture.width, picture.height), faces)
+    return server

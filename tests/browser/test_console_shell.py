@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
+from tests.support import judged
 from tests.support.console_page import LAPTOP, PHONE, canvas, tile, wait_for_frames, wall
 from tests.support.console_server import CONSOLE, LABELS, ConsoleServer, Picture
 
@@ -54,6 +55,19 @@ def test_an_unknown_camera_and_an_unknown_page_lead_back(open_page: Open, server
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
     page.get_by_role("link", name="Go to Live").click()
     wait_for_frames(page)
+
+
+def test_every_page_names_the_model_in_service_and_follows_a_swap(open_page: Open, server: ConsoleServer) -> None:
+    page = open_page("/live")
+    serves, own = page.locator(".model-in-service"), server.models.own
+    assert own is not None
+    for name in ("Live", "Review", "Drift", "Models", "System"):
+        page.locator(".rail").get_by_role("link", name=name, exact=True).click()
+        expect(page).to_have_title(f"{name} · Maskwatch")
+        expect(serves).to_have_text(f"{own.name} {own.version}")
+    server.models.tell(judged.champion("3"))
+    expect(serves).to_have_text("yolov8n-facemask 3")
+    expect(serves).to_have_attribute("title", re.compile(judged.model("3").sha256))
 
 
 def test_the_keyboard_alone_does_everything(open_page: Open, server: ConsoleServer, pictures: list[Picture]) -> None:
@@ -103,6 +117,7 @@ def test_tab_reaches_the_content_and_the_cameras(open_page: Open) -> None:
 
 def test_a_dialog_lists_all_keys_and_can_switch_them_off(open_page: Open, server: ConsoleServer) -> None:
     page = open_page()
+    expect(page.get_by_role("button", name="Full screen")).to_be_visible()
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog", name="Keys")
     for label in ("Show all keys", "Show one camera", "Back to all cameras", "Boxes on and off", "Full screen"):

@@ -6,10 +6,12 @@ from typing import Literal
 
 import cv2
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from maskwatch.drift_messages import Confirmation, SignalWindow
 from tests.browser.conftest import Open
 from tests.browser.test_console_shell import AXE, BUDGET, serious
 from tests.support import drifting
@@ -18,6 +20,25 @@ from tests.support.console_page import LAPTOP, PHONE
 from tests.support.console_server import ConsoleServer, Picture
 
 STORY = "/drift/door-2:s1:812:drift"
+INK = """element => {
+  const canvas = element.querySelector("canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const probe = document.createElement("canvas").getContext("2d");
+  const swatch = document.createElement("span");
+  swatch.style.color = "var(--chart-line)";
+  document.body.append(swatch);
+  probe.fillStyle = getComputedStyle(swatch).color;
+  swatch.remove();
+  probe.fillRect(0, 0, 1, 1);
+  const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    const off = Math.abs(data[at] - r) + Math.abs(data[at + 1] - g) + Math.abs(data[at + 2] - b);
+    if (data[at + 3] > 200 && off < 30) count += 1;
+  }
+  return count;
+}"""
+"""How many pixels of a chart have the colour of its line."""
 
 
 @pytest.fixture
@@ -87,7 +108,7 @@ def test_one_hover_reads_every_series(open_page: Open, drifted: ConsoleServer) -
     expect(chart(page, "Back door", "brightness").locator(".chart-value")).to_have_text(re.compile(r"0\.4\d"))
     expect(chart(page, "Back door", "score").locator(".chart-value")).to_have_text(re.compile(r"0\.[78]\d"))
     expect(chart(page, "Back door", "contrast").locator(".chart-value")).to_have_text(re.compile(r"0\.2\d\d"))
-    expect(page.locator(".drift-hover")).to_have_text(re.compile(r"at \d+:\d\d"))
+    expect(page.locator(".drift-hover")).to_have_text(re.compile(r"at .*\d+:\d\d"))  # before midnight: with its day
     page.mouse.move(5, 5)
     expect(chart(page, "Back door", "score").locator(".chart-value")).to_have_text(re.compile(r"0\.6\d"))
 
@@ -153,6 +174,27 @@ def test_a_gap_in_the_signals_is_a_hole_and_not_a_line(open_page: Open, server: 
     assert holes == [0, 1, 2, -1, 3, 4]
 
 
+def test_a_signal_that_comes_rarely_is_drawn_where_it_came_and_is_no_trouble_where_it_did_not(
+    open_page: Open, drifted: ConsoleServer
+) -> None:
+    windows = drifted.drift.windows["door-2"]
+    labels = SignalWindow(drifting.spread(0.75, 0.1, 4), drifting.spread(0.8, 0.1, 60), 0.2, 1.0)
+    # Somebody has labelled frames five and four hours ago.
+    for at in (60, 120):
+        windows[at] = msgspec.structs.replace(windows[at], signals={**windows[at].signals, "agreement": labels})
+    page = open_page("/drift")
+    agreement = drawn(page, signal="agreement")
+    expect(agreement.locator(".chart-value")).to_have_text("75 %")
+    expect(agreement.locator(".chart-usual")).to_have_text(re.compile(r"^usually 67.93 %$"))
+    # Two points, and the line between them: something is drawn at each.
+    assert agreement.evaluate(INK) > 20
+    page.get_by_role("button", name="1 h", exact=True).click()
+    expect(chart(page, "Back door", "agreement")).to_have_count(0)
+    drawn(page)
+    page.get_by_role("button", name="6 h", exact=True).click()
+    expect(drawn(page, signal="agreement").locator(".chart-value")).to_have_text("75 %")
+
+
 def test_new_windows_and_episodes_come_by_themselves(open_page: Open, server: ConsoleServer) -> None:
     now = datetime.now(UTC)
     server.drift.watch("desk", drifting.windows("desk", now, 30), "Desk")
@@ -194,6 +236,22 @@ def test_an_episode_is_told_with_its_evidence(open_page: Open, drifted: ConsoleS
     expect(first.locator("canvas")).to_be_visible()
     first.get_by_text("Table").click()
     expect(first.locator("tbody tr")).to_have_count(drifting.BARS)
+
+
+def test_an_episode_says_what_labels_say_of_it(open_page: Open, drifted: ConsoleServer) -> None:
+    page = open_page(STORY)
+    said = page.locator(".story-labels")
+    expect(said).to_contain_text("Nobody has labelled a frame of it yet.")
+    expect(said.get_by_role("link", name="Label frames")).to_have_attribute("href", "/review")
+    episode = drifted.drift.table.episode("door-2:s1:812:drift")
+    text = "confirmed by 34 labels: quality 0.81 → 0.62 (drop ≥0.11)"
+    told = Confirmation(34, confirmed=True, text=text, before=0.81, after=0.62, drop=0.11)
+    drifted.drift.tell(msgspec.structs.replace(episode, confirmation=told))
+    expect(said).to_have_text(f"Confirmed by{text.removeprefix('confirmed by')}.", timeout=15_000)
+    expect(said).to_have_attribute("data-confirmed", "true")
+    mark = said.locator("svg").bounding_box()
+    assert mark is not None
+    assert mark["width"] < 24
 
 
 def test_the_one_next_step_is_to_acknowledge_and_then_to_look(open_page: Open, drifted: ConsoleServer) -> None:

@@ -1,4 +1,4 @@
-"""The Review page in a real Chromium: frames are confirmed and corrected by keyboard, mouse and touch."""
+"""The Review page in a real Chromium: frames are confirmed and corrected by keyboard and mouse."""
 
 import re
 from typing import Literal
@@ -7,20 +7,11 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from maskwatch.messages import DetectedFace
 from tests.browser.conftest import Open
 from tests.browser.test_console_shell import AXE, BUDGET, serious
-from tests.support.console_page import LAPTOP, PHONE
+from tests.support import judged
+from tests.support.console_page import LAPTOP, PHONE, wait_for_frames
 from tests.support.console_server import ConsoleServer, Picture
-
-
-@pytest.fixture
-def asked(server: ConsoleServer, pictures: list[Picture]) -> ConsoleServer:
-    """Return the server, with eight frames to label: three faces each, as they truly are."""
-    for picture in pictures[:8]:
-        faces = [DetectedFace(each["label"], each["score"], tuple(each["box"])) for each in picture.objects]
-        server.labels.ask(picture.jpeg, (picture.width, picture.height), faces)
-    return server
 
 
 def box(page: Page, number: int) -> Locator:
@@ -33,10 +24,16 @@ def open_review(open_page: Open, **options: object) -> Page:
     return page
 
 
+def press(page: Page, *keys: str) -> None:
+    """Press keys once a frame is on the desk: until then there is nothing that they could mean."""
+    expect(page.get_by_role("button", name="Confirm")).to_be_enabled()
+    for key in keys:
+        page.keyboard.press(key)
+
+
 def confirm(page: Page) -> None:
     """Confirm what is on the desk, once something is."""
-    expect(page.get_by_role("button", name="Confirm")).to_be_enabled()
-    page.keyboard.press("Space")
+    press(page, "Space")
 
 
 def saved(server: ConsoleServer, page: Page, count: int) -> None:
@@ -92,8 +89,8 @@ def test_the_keyboard_alone_corrects_a_frame(open_page: Open, asked: ConsoleServ
 
 def test_no_face_and_skip_are_one_key_each(open_page: Open, asked: ConsoleServer) -> None:
     page = open_review(open_page)
-    page.keyboard.press("e")
-    page.keyboard.press("s")
+    press(page, "e")
+    press(page, "s")
     saved(asked, page, 1)
     expect(page.locator(".strip-item[data-said=skipped]")).to_have_count(1)
     assert [(said.state, said.faces) for said in asked.labels.said[:1]] == [("labelled", ())]
@@ -106,9 +103,7 @@ def test_a_step_back_undoes_what_was_changed_and_then_shows_the_frame_before(
     page = open_review(open_page)
     confirm(page)
     saved(asked, page, 1)
-    page.keyboard.press("1")
-    page.keyboard.press("3")
-    page.keyboard.press("Delete")
+    press(page, "1", "3", "Delete")
     expect(page.get_by_role("option")).to_have_count(2)
     page.keyboard.press("z")
     expect(page.get_by_role("option")).to_have_count(3)
@@ -117,8 +112,7 @@ def test_a_step_back_undoes_what_was_changed_and_then_shows_the_frame_before(
     # Nothing is left to undo here: now it is the frame before, as it was saved.
     page.keyboard.press("z")
     expect(page.locator(".why-facts")).to_contain_text("it stands until you save again")
-    page.keyboard.press("Tab")
-    page.keyboard.press("3")
+    press(page, "Tab", "3")
     confirm(page)
     expect(page.locator(".why-facts")).not_to_contain_text("it stands")
     page.wait_for_function("localStorage.getItem('maskwatch.outbox') === '[]'")
@@ -169,32 +163,6 @@ def test_the_mouse_moves_resizes_draws_and_chooses(open_page: Open, asked: Conso
     assert said[1].box == pytest.approx((x1, y1, x2 + across, y2 + down), abs=0.004)
     assert said[3].label == "mask_weared_incorrect"
     assert said[3].box[2] - said[3].box[0] == pytest.approx(50 / sheet["width"], abs=0.004)
-
-
-def test_fingers_draw_only_when_asked_to(open_page: Open, asked: ConsoleServer) -> None:
-    page = open_review(open_page, size=PHONE, has_touch=True, is_mobile=True)
-    sheet = page.locator(".desk-sheet").bounding_box()
-    assert sheet is not None
-    start = {"x": sheet["x"] + 4, "y": sheet["y"] + sheet["height"] - 50}
-    devtools = page.context.new_cdp_session(page)
-
-    def swipe() -> None:
-        for kind, by in (("touchStart", 0), ("touchMove", 20), ("touchMove", 40)):
-            points = [{"x": start["x"] + by, "y": start["y"] + by}]
-            devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-        # A finger that rests before it is lifted: after a fling Chromium takes the next tap for the end of it.
-        page.wait_for_timeout(200)
-        devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-
-    swipe()
-    expect(page.get_by_role("option")).to_have_count(3)
-    page.get_by_role("button", name="Draw").tap()
-    swipe()
-    expect(page.get_by_role("option")).to_have_count(4)
-    page.get_by_role("button", name="Without mask").tap()
-    page.get_by_role("button", name="Confirm").tap()
-    saved(asked, page, 1)
-    assert asked.labels.said[0].faces[3].label == "without_mask"
 
 
 def test_two_people_see_different_frames(open_page: Open, asked: ConsoleServer) -> None:
@@ -256,6 +224,29 @@ def test_the_pace_and_the_goal_are_in_sight(open_page: Open, asked: ConsoleServe
         confirm(page)
         saved(asked, page, number)
     expect(page.locator(".pace")).to_have_text(re.compile(r"^\d+\.\d s a frame · 4 frames wait$"))
+
+
+def test_it_says_what_earlier_labels_have_done_and_counts_from_there(open_page: Open, asked: ConsoleServer) -> None:
+    asked.models.tell(judged.run("r1", made="3", told=judged.verdict("3"), labels=0, new=100))
+    page = open_review(open_page)
+    expect(page.locator(".done-so-far")).to_have_text("Your 100 labels: model v3, +0.04 mAP on the holdout")
+    expect(page.locator(".done-so-far a")).to_have_attribute("href", f"/models/{judged.model('3').sha256}")
+    confirm(page)
+    saved(asked, page, 1)
+
+
+def test_a_frame_that_is_seen_live_is_the_next_to_be_labelled(open_page: Open, asked: ConsoleServer) -> None:
+    asked.labels.live = asked.script("demo").pictures[0].jpeg
+    page = open_page("/live/demo")
+    wait_for_frames(page)
+    page.keyboard.press("l")
+    expect(page).to_have_title("Review · Maskwatch")
+    expect(page.locator(".why")).to_have_text("Local asked for it")
+    expect(page.locator(".why-facts")).to_contain_text("demo")
+    expect(box(page, 3)).to_be_visible()
+    confirm(page)
+    saved(asked, page, 1)
+    assert asked.labels.said[0].frame.startswith("demo:s1:")
 
 
 def test_a_closer_look_is_at_the_chosen_face(open_page: Open, asked: ConsoleServer) -> None:

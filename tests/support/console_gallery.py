@@ -5,6 +5,7 @@ Pascal VOC's layout (`images/`, `annotations/`), its photographs stand in for th
 """
 
 import argparse
+import hashlib
 import random
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
@@ -16,10 +17,13 @@ import cv2
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from maskwatch.label_messages import FrameLabel
 from maskwatch.messages import DetectedFace
+from tests.support import judged
 from tests.support.chromium import launch
 from tests.support.console_drift import DriftStandIn, evening
 from tests.support.console_labels import LabelStandIn
+from tests.support.console_models import ModelStandIn, lately
 from tests.support.console_server import LABELS, ConsoleServer, Picture, Script, draw_pictures
 from tests.support.console_system import broken
 
@@ -154,8 +158,8 @@ def tell(*, hang: bool = False, failing: bool = False, away: bool = False) -> Pr
 
     def prepare(server: ConsoleServer, page: Page) -> None:
         page.wait_for_timeout(1500)
-        server.drift.hang = server.system.hang = server.labels.hang = hang
-        server.drift.failing = server.system.failing = server.labels.away = failing
+        server.drift.hang = server.system.hang = server.labels.hang = server.models.hang = hang
+        server.drift.failing = server.system.failing = server.labels.away = server.models.failing = failing
         server.drift.away = away
         if not away:
             page.reload()
@@ -257,6 +261,32 @@ def review_states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], 
     yield "review-empty", demo, "/review", wait(1000)
 
 
+def training(server: ConsoleServer, page: Page) -> None:
+    """Let a round be under way."""
+    server.models.tell(judged.run("r4", "running", done=4, labels=350, at=datetime.now(UTC)))
+    page.wait_for_timeout(4500)
+
+
+def models_states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Prepare]]:
+    """Every state of the page Models."""
+    demo = [Script("demo", pictures[:1], "Demo scene", rate=5.0)]
+    yield "models", demo, "/models", wait(2000)
+    yield "models-training", demo, "/models", training
+    yield "models-back", demo, "/models", click("Roll back to v3")
+    yield "models-version", demo, "/models/20261101", wait(2500)
+    yield "models-refused", demo, "/models/20261025", wait(2000)
+    yield "models-unknown", demo, "/models/7", wait(1000)
+    yield "models-loading", demo, "/models", tell(hang=True)
+    yield "models-error", demo, "/models", tell(failing=True)
+    yield "models-stale", demo, "/models", lambda server, page: lose_connection(server, page, 15_000)
+    yield "models-empty", demo, "/models", wait(1000)
+
+
+def judging(pictures: list[Picture]) -> dict[str, bytes]:
+    """Return the pictures that have judged a model, by hash."""
+    return {hashlib.sha256(picture.jpeg).hexdigest(): picture.jpeg for picture in pictures}
+
+
 def states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Prepare]]:
     """Every state: its name, the cameras, the address, and what is done before the picture is taken."""
     demo = [Script("demo", pictures[:1], "Demo scene", rate=5.0)]
@@ -286,6 +316,7 @@ def states(pictures: list[Picture]) -> Iterator[tuple[str, list[Script], str, Pr
     yield "drift-empty", demo, "/drift", wait(1000)
     yield from drift_states(pictures)
     yield from review_states(pictures)
+    yield from models_states(pictures)
 
 
 def main() -> None:
@@ -307,13 +338,19 @@ def main() -> None:
                 for theme in chosen.themes:
                     drift = DriftStandIn() if name.endswith("empty") else evening_of(pictures)
                     labels = LabelStandIn() if name.endswith("empty") else asked_for(pictures)
+                    judges = judging(pictures)
+                    labels.judging = judges
+                    if not name.endswith("empty"):
+                        labels.table.take_label(FrameLabel("seen", "labelled", datetime.now(UTC), "ann"))
+                    models = ModelStandIn() if name.endswith("empty") else lately(datetime.now(UTC), list(judges))
                     with (
-                        ConsoleServer(scripts, drift=drift, labels=labels) as server,
+                        ConsoleServer(scripts, drift=drift, labels=labels, models=models) as server,
                         page_on(browser, server, size, theme, path) as page,
                     ):
                         prepare(server, page)
                         page.screenshot(path=chosen.folder / f"{name}-{size}-{theme}.png")
                         server.cameras_hang = server.drift.hang = server.system.hang = server.labels.hang = False
+                        server.models.hang = False
 
 
 if __name__ == "__main__":

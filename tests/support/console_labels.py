@@ -28,6 +28,10 @@ class LabelStandIn:
     table: LabelTable = field(default_factory=lambda: LabelTable(1000))
     jpegs: dict[str, bytes] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
+    live: bytes = b""
+    """The picture of a frame that somebody asks for."""
+    judging: dict[str, bytes] = field(default_factory=dict)
+    """Pictures that judged a model, by hash."""
     said: list[Said] = field(default_factory=list)
     """All that was saved, in order."""
     failing: bool = False
@@ -47,7 +51,7 @@ class LabelStandIn:
         ref = FrameRef(f"{camera}:s1:{number}", camera, "s1", number, at, *size, "frames.live.v1", 3, number)
         said = f"{text or 'score 0.48, near the threshold'}, {camera}, {at:%H:%M} UTC"
         request = LabelRequest(ref, MODEL, tuple(objects), "near-threshold", said, at)
-        self.table._take_request(Waiting(request, 0, number))
+        self.table.take_request(Waiting(request, 0, number))
         self.jpegs[ref.id] = jpeg
         return ref.id
 
@@ -76,6 +80,15 @@ class LabelStandIn:
     async def find(self, frame: str) -> bytes | None:
         """Return a picture."""
         return self.jpegs.get(frame)
+
+    async def picture_of(self, sha256: str) -> bytes | None:
+        """Return a picture that judged a model."""
+        return self.judging.get(sha256)
+
+    async def ask_for(self, request: LabelRequest) -> None:
+        """Offer a frame that somebody asks for."""
+        self.table.take_request(Waiting(request, 0, 0))
+        self.jpegs[request.frame.id] = self.live
 
     async def take(self, holder: str, keep: Sequence[str], give_back: Sequence[str], most: int) -> list[Waiting]:
         """Give out what nobody else holds."""

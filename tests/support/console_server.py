@@ -1,9 +1,9 @@
 """A stand-in for the API that can bring the console into every state.
 
 It speaks the contract of `api/app.py` (`GET /cameras`, `/health`, `/ready`, `POST /session`, `WS /live/{camera}`, and
-what :mod:`tests.support.console_drift`, `console_labels` and `console_system` add), serves the real console, and does
-with each camera what its script says. Tests change the scripts while it runs. Pictures are drawn, faces in flat
-colours, so that a test can tell from one pixel whether a box belongs to its frame.
+what :mod:`tests.support.console_drift`, `console_labels`, `console_models` and `console_system` add), serves the real
+console, and does with each camera what its script says. Tests change the scripts while it runs. Pictures are drawn,
+faces in flat colours, so that a test can tell from one pixel whether a box belongs to its frame.
 """
 
 import asyncio
@@ -23,9 +23,12 @@ import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.base import RequestResponseEndpoint
 
+from api.routers.pages import ForBrowsers
 from tests.support.console_drift import DriftStandIn
 from tests.support.console_labels import LabelStandIn
+from tests.support.console_models import ModelStandIn
 from tests.support.console_system import SystemStandIn
 
 CONSOLE = Path(__file__).parents[2] / "api" / "console"
@@ -99,6 +102,7 @@ class ConsoleServer:
     drift: DriftStandIn = field(default_factory=DriftStandIn)
     system: SystemStandIn = field(default_factory=SystemStandIn)
     labels: LabelStandIn = field(default_factory=LabelStandIn)
+    models: ModelStandIn = field(default_factory=ModelStandIn)
     port: int = 0
     _server: uvicorn.Server | None = None
     _thread: threading.Thread | None = None
@@ -156,6 +160,9 @@ class ConsoleServer:
         self.drift.add_calls(app, lambda: self.token)
         self.system.add_calls(app, lambda: self.token)
         self.labels.add_calls(app, lambda: self.token)
+        self.models.add_calls(app, lambda: self.token)
+        app.add_middleware(ForBrowsers)
+        app.middleware("http")(_with_headers)
 
         @app.websocket("/live/{camera}")
         async def live(socket: WebSocket, camera: str) -> None:
@@ -206,6 +213,13 @@ class ConsoleServer:
 def _problem(status: int, detail: str) -> JSONResponse:
     problem = {"type": "/docs#not-ready", "title": "A problem", "status": status, "detail": detail}
     return JSONResponse(problem, status, media_type="application/problem+json")
+
+
+async def _with_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    response = await call_next(request)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 async def _index() -> FileResponse:

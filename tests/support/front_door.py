@@ -15,12 +15,14 @@ from api.app import DEAD_PEER_MS, create_app, end, listening, run_server
 from api.bodies import Holding
 from api.broadcasts import Broadcasts
 from api.broker import Broker
+from api.commanding import Commanding
 from api.dependencies import Services
 from api.drift_feed import DriftFeed
 from api.label_feed import LabelFeed
 from api.labelling import Labelling
 from api.leases import ValkeyLeases
 from api.ledger import Ledger
+from api.model_feed import ModelFeed
 from api.roster import FEEDS, RosterFeed
 from api.stream import DetectionStream
 from api.system import ReadinessCheck, SystemMonitor
@@ -108,6 +110,7 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
     feed = RosterFeed(settings)
     drift = DriftFeed(settings)
     label_feed = LabelFeed(settings)
+    model_feed = ModelFeed(settings)
     with listening(address, dead_peer_ms) as listener:
         async with (
             aclosing(ValkeyIndex(settings)) as index,
@@ -148,6 +151,8 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                     frozen_test(settings.labels.frozen),
                     pictures.forget,
                 ),
+                model_feed,
+                Commanding(settings, broker, model_feed),
                 patience or Patience(),
             )
             door = FrontDoor(shared, address.port, stop)
@@ -161,6 +166,7 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                     *map(feed.follow, FEEDS),
                     drift.run(),
                     label_feed.run(),
+                    model_feed.run(),
                 )
                 background += [tasks.create_task(work) for work in following]
             serving = tasks.create_task(run_server(create_app(door.services), listener, stop))

@@ -8,15 +8,18 @@ from typing import Any
 
 import httpx
 import msgspec
+import numpy as np
 import pytest
+import simplejpeg
 
 from api import history
 from api.history import BusyError, SignalHistory, partition_of
 from maskwatch import kafka as clients
-from maskwatch.drift_messages import Alert
+from maskwatch.blurring import blurred
+from maskwatch.drift_messages import Alert, Confirmation
 from maskwatch.errors import BrokerError
 from maskwatch.label_messages import FrameLabel
-from maskwatch.messages import Camera, FrameInfo, decode, frame_headers
+from maskwatch.messages import Camera, DetectedFace, Detection, FrameInfo, decode, frame_headers
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from tests.api.routers.test_rest import problem
@@ -132,7 +135,7 @@ async def test_episodes_are_listed_and_told_whole(ours: Settings, tmp_path: Path
     await write(ours, Name.DRIFT, "yard", old)
     await write(ours, Name.DRIFT, "gate", new)
     await write(ours, Name.ALERTS, "gate", drifting.alert(new))
-    async with asking(ours, tmp_path) as (_, client):
+    async with asking(ours, tmp_path) as (door, client):
         answer = (await client.get("/episodes")).json()
         assert [(one["id"], one["state"]) for one in answer["episodes"]] == [(new.id, "open"), (old.id, "ended")]
         assert answer["episodes"][0]["alert"]["open"]
@@ -141,6 +144,12 @@ async def test_episodes_are_listed_and_told_whole(ours: Settings, tmp_path: Path
         assert len((await client.get("/episodes", params={"camera": "yard"})).json()["episodes"]) == 1
         assert len((await client.get("/episodes", params={"only_open": True})).json()["episodes"]) == 1
         whole = (await client.get(f"/episodes/{new.id}")).json()
+        assert whole["confirmation"] is None
+        told = Confirmation(34, confirmed=True, text="confirmed by 34 labels", before=0.8, after=0.6, drop=0.1)
+        await write(ours, Name.DRIFT, new.camera, msgspec.structs.replace(new, confirmation=told))
+        await eventually(lambda: door.services.drift.table.episode(new.id).confirmation)
+        said = (await client.get(f"/episodes/{new.id}")).json()["confirmation"]
+        assert said == msgspec.to_builtins(told)
         assert whole["text"] == new.text
         assert [shift["signal"] for shift in whole["shifts"]] == ["brightness", "contrast", "score"]
         assert len(whole["shifts"][0]["edges"]) == len(whole["shifts"][0]["before_bars"]) + 1
@@ -238,3 +247,35 @@ async def test_a_camera_lies_where_producers_put_it(ours: Settings) -> None:
                 f"{ours.kafka.topic_prefix}{Name.SIGNALS}", value=b"{}", key=camera.encode()
             )
             assert partition_of(ours, Name.SIGNALS, camera).partition == sent.partition
+
+
+async def test_with_blur_faces_are_hidden_and_all_of_a_picture_of_which_nothing_is_known(
+    kafka: Kafka, create_topics: CreateTopics, tmp_path: Path
+) -> None:
+    settings = kafka.settings(labels={"blur": True})
+    await create_topics(settings, *TOPICS, Name.DETECTIONS)
+    now = datetime.now(UTC)
+    episode = drifting.darkness("gate", now - timedelta(minutes=5))
+    assert episode.before is not None
+    assert episode.after is not None
+    partition = await record(settings, "gate", episode.before.captured, GOLDEN, episode.before.sequence)
+    await record(settings, "gate", episode.after.captured, GOLDEN, episode.after.sequence)
+    before, after = (
+        msgspec.structs.replace(frame, partition=partition) for frame in (episode.before, episode.after)
+    )  # fmt: skip
+    box = (0.1, 0.1, 0.4, 0.8)
+    seen = Detection(after, drifting.MODEL, now, (DetectedFace("with_mask", 0.9, box),))
+    await write(settings, Name.DETECTIONS, "gate", seen)
+    await write(settings, Name.DRIFT, "gate", msgspec.structs.replace(episode, before=before, after=after))
+    async with asking(settings, tmp_path) as (_, client):
+        shown = (await client.get(f"/episodes/{episode.id}/after")).content
+        unknown = (await client.get(f"/episodes/{episode.id}/before")).content
+    assert near(shown, blurred(GOLDEN, [box]))
+    assert near(unknown, blurred(GOLDEN, None))
+    assert not near(shown, GOLDEN)
+
+
+def near(one: bytes, other: bytes) -> bool:
+    """Tell whether two pictures are the same."""
+    pixels = [np.asarray(simplejpeg.decode_jpeg(jpeg, "RGB"), np.float64) for jpeg in (one, other)]
+    return bool(np.abs(pixels[0] - pixels[1]).max() < 3)

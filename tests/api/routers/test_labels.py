@@ -4,21 +4,25 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import pytest
 
 from api.app import end
+from maskwatch import kafka as clients
+from maskwatch.blurring import blurred
 from maskwatch.fingerprint import fingerprint
 from maskwatch.label_messages import FrameLabel
-from maskwatch.messages import decode
+from maskwatch.messages import FrameInfo, decode, frame_headers
 from maskwatch.settings import Settings
 from maskwatch.store import Store, name_of
 from maskwatch.topics import Name
 from tests.api.routers.test_rest import problem
-from tests.support import labelling
+from tests.support import drifting, labelling
 from tests.support.front_door import FrontDoor, front_door
 from tests.support.stack import CreateTopics, Kafka, Valkey
 from tests.support.topic import read_all
@@ -33,7 +37,8 @@ async def ours(kafka: Kafka, valkey: Valkey, create_topics: CreateTopics, tmp_pa
     settings = kafka.settings(
         valkey={"url": valkey.url}, store={"url": (tmp_path / "store").as_uri()}, labels={"lease_s": 5}
     )
-    await create_topics(settings, Name.LABELS, Name.LABEL_REQUESTS)
+    names = (Name.LABELS, Name.LABEL_REQUESTS, Name.MODELS, Name.MODEL_VERSIONS, Name.RUNS)
+    await create_topics(settings, *names, Name.FRAMES_LIVE, Name.FRAMES_RECORDING)
     return settings
 
 
@@ -41,9 +46,10 @@ async def ours(kafka: Kafka, valkey: Valkey, create_topics: CreateTopics, tmp_pa
 async def asking(settings: Settings, home: Path) -> AsyncIterator[tuple[FrontDoor, httpx.AsyncClient]]:
     """Run an API process that hears of labels, and of nothing else."""
     async with front_door(home, settings=settings) as door, door.client() as client:
-        work = [asyncio.create_task(one) for one in (door.services.label_feed.run(), door.services.broker.run())]
+        feeds = (door.services.label_feed, door.services.models, door.services.broker)
+        work = [asyncio.create_task(one.run()) for one in feeds]
         try:
-            await eventually(lambda: not door.services.label_feed.missing and not door.services.broker.missing)
+            await eventually(lambda: not any(one.missing for one in feeds))
             yield door, client
         finally:
             await end(work)
@@ -108,6 +114,40 @@ async def _counted(client: httpx.AsyncClient, count: int) -> bool:
     return bool((await client.get("/labels/progress")).json()["labels"] == count)
 
 
+async def test_a_frame_that_somebody_sees_is_put_into_the_queue_before_all_others(
+    ours: Settings, tmp_path: Path
+) -> None:
+    await labelling.ask(ours, labelling.request(1))
+    frame = drifting.frame("gate", datetime.now(UTC), 812)
+    info = FrameInfo(frame.camera, frame.session, frame.sequence, frame.captured, frame.width, frame.height)
+    async with clients.running(clients.durable_producer(ours), ours) as producer:
+        sent = await producer.send_and_wait(
+            f"{ours.kafka.topic_prefix}{Name.FRAMES_LIVE}", value=labelling.jpeg(812), key=b"gate",
+            headers=frame_headers(info),
+        )  # fmt: skip
+    shown = msgspec.to_builtins(frame) | {"partition": sent.partition, "offset": sent.offset}
+    asked = {"frame": shown, "model": msgspec.to_builtins(drifting.MODEL), "objects": [FACE | {"score": 0.7}]}
+    async with asking(ours, tmp_path) as (_, client):
+        answer = await client.post("/labels/requests", json=asked)
+        assert (answer.status_code, answer.json()["why"]) == (201, "asked")
+        assert "local asked for it, gate" in answer.json()["text"]
+        first, second = (await client.get("/labels/queue")).json()["frames"]
+        assert (first["frame"], first["objects"][0]["score"], second["frame"]) == (frame.id, 0.7, "gate:s1:1")
+        picture = await client.get(f"/labels/pictures/{frame.id}")
+        assert picture.content == labelling.jpeg(812)
+        # Another frame lies there: nothing is taken on somebody's word.
+        for other, kind in (
+            ({"id": "gate:s1:813", "sequence": 813}, "picture-gone"),
+            ({"id": "gate:s1:813"}, "unknown-frame"),
+            ({"captured": "2001-01-01T00:00:00+05:00"}, "picture-gone"),
+            ({"captured": "0001-01-01T00:00:00+05:00"}, "invalid"),
+            ({"partition": 99}, "invalid"),
+        ):
+            problem(await client.post("/labels/requests", json=asked | {"frame": shown | other}), kind)
+        await client.delete(f"/labels/{frame.id}")
+        problem(await client.post("/labels/requests", json=asked), "picture-gone")
+
+
 async def test_a_later_label_replaces_an_earlier_one_and_skipping_takes_it_out_of_the_count(
     ours: Settings, tmp_path: Path
 ) -> None:
@@ -128,6 +168,22 @@ async def test_a_later_label_replaces_an_earlier_one_and_skipping_takes_it_out_o
         assert skipped["faces"] == []
     kept = [label.state for label in await written(ours)]
     assert kept == ["labelled", "labelled", "labelled", "skipped"]
+
+
+async def test_with_blur_the_faces_of_what_was_labelled_are_hidden_and_the_store_has_them(
+    ours: Settings, tmp_path: Path
+) -> None:
+    blur = ours.model_copy(update={"labels": ours.labels.model_copy(update={"blur": True})})
+    await labelling.ask(ours, labelling.request(1))
+    frame, jpeg = "gate:s1:1", labelling.jpeg(1)
+    async with asking(blur, tmp_path) as (_, client):
+        # Whoever labels it must see the faces.
+        assert (await client.get(f"/labels/pictures/{quote(frame)}")).content == jpeg
+        await client.post("/labels", json={"frame": frame, "faces": [FACE]})
+        shown = (await client.get(f"/labels/pictures/{quote(frame)}")).content
+    (label,) = await written(ours)
+    assert shown == blurred(jpeg, [FACE["box"], *(face.box for face in labelling.PROPOSED)])  # type: ignore[list-item]
+    assert Store(ours).get(label.sha256) == jpeg
 
 
 async def test_a_picture_of_ones_own_is_kept_and_labelled(ours: Settings, tmp_path: Path) -> None:

@@ -202,8 +202,17 @@ export class Lane {
       this.charts.set(name, chart);
       this.grid.append(chart.element);
     }
-    for (const [name, chart] of this.charts)
-      chart.update(past.times, past.signals[name], view.range, spans);
+    for (const [name, chart] of this.charts) {
+      const column = past.signals[name];
+      if (column !== undefined) {
+        chart.update(past.times, column, view.range, spans);
+        continue;
+      }
+      // What comes rarely may not have come in the range that is shown now.
+      chart.dispose();
+      chart.element.remove();
+      this.charts.delete(name);
+    }
     if (!this.table.hidden) this.#fill();
   }
 

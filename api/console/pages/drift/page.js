@@ -1,7 +1,7 @@
 // Drift: is the world still what it was? A lane for each camera, and the story of each episode.
 
 import { Feed, UNAUTHORIZED } from "../../api.js";
-import { failed, locked } from "../../cards.js";
+import { failed, locked, putCard } from "../../cards.js";
 import { CAMERA_COMMANDS, commandList } from "../../dialogs.js";
 import { h, icon, setText } from "../../element.js";
 import { keep, recall } from "../../stored.js";
@@ -13,17 +13,7 @@ const EVERY = 5000;
 /** What is older than this is shown as old, in milliseconds. */
 const STALE = 12_000;
 
-/** @type {import("../../router.js").Page} */
-export const drift = {
-  id: "drift",
-  name: "Drift",
-  icon: "drift",
-  home: "/drift",
-  path: /^\/drift(?:\/([^/]+))?\/?$/,
-  mount: (root, app) => new DriftPage(root, app),
-};
-
-class DriftPage {
+export class DriftPage {
   /** @type {Lanes | Story | null} */
   #content = null;
   /** @type {string | null} the episode that is shown */
@@ -77,11 +67,7 @@ class DriftPage {
   /** A feed answered or failed. */
   #heard() {
     const card = this.#card();
-    if (this.message.dataset.card !== (card?.id ?? "")) {
-      this.message.dataset.card = card?.id ?? "";
-      this.message.replaceChildren(...(card === null ? [] : [card.element]));
-    }
-    this.message.hidden = card === null;
+    putCard(this.message, card);
     this.place.hidden = card !== null;
     if (card === null) {
       this.#content ??=

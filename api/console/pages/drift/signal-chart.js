@@ -1,6 +1,6 @@
 // One signal over time: what it was, the band in which it usually lies, and the episodes in which it did not.
 
-import { colours } from "../../chart.js";
+import { axisLook, colours } from "../../chart.js";
 import { h, setText } from "../../element.js";
 import { clock } from "../../time.js";
 import { signalOf } from "./signals.js";
@@ -92,7 +92,10 @@ export class SignalChart {
   update(times, column, range, spans) {
     this.#column = column;
     this.#times = times;
-    this.#order = withHoles(times, stepOf(times));
+    // Of what comes rarely only the windows that have it are drawn, and there is no hole between two.
+    this.#order = this.signal.rare
+      ? times.flatMap((_, at) => (column.middle[at] === null ? [] : [at]))
+      : withHoles(times, stepOf(times));
     this.#spans = spans;
     this.#range = range;
     if (this.#plot === null) this.#make();
@@ -137,10 +140,8 @@ export class SignalChart {
     if (width === 0) return;
     this.#palette = colours(TOKENS);
     const paint = (/** @type {string} */ name) => () => this.#palette[name];
-    // A wall screen's root is larger, and so is what is written on a canvas there.
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const font = `${Math.round(rem * 0.6875)}px ${getComputedStyle(document.body).fontFamily}`;
-    const axis = { stroke: paint("text"), font, ticks: { show: false }, gap: 4 };
+    const { rem, axis } = axisLook(paint("text"));
+    const rare = this.signal.rare === true;
     const none = { stroke: () => "transparent", width: 0, points: { show: false } };
     this.#plot = new this.library(
       {
@@ -180,8 +181,8 @@ export class SignalChart {
           none,
           none,
           { stroke: paint("usual"), width: 1, dash: [2, 3], points: { show: false } },
-          { stroke: paint("line"), width: 1.75, points: { show: false } },
-          { stroke: paint("shifted"), width: 3, points: { show: false } },
+          { stroke: paint("line"), width: 1.75, points: { show: rare, size: 5, fill: paint("line") } },
+          { stroke: paint("shifted"), width: 3, points: { show: rare, size: 7, fill: paint("shifted") } },
         ],
         bands: [{ series: [2, 1], fill: paint("band") }],
         hooks: {

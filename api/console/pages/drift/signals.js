@@ -1,6 +1,6 @@
 // What each signal is called, what it means, and how its values are written.
 
-/** @typedef {{name: string, unit: string, what: string, write: (value: number) => string}} Signal */
+/** @typedef {{name: string, unit: string, what: string, write: (value: number) => string, rare?: boolean}} Signal */
 
 const share = (/** @type {number} */ value) => `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`;
 const digits = (/** @type {number} */ count) => (/** @type {number} */ value) => value.toFixed(count);
@@ -47,7 +47,14 @@ export const SIGNALS = {
   without_mask: { name: "Without mask", unit: "of faces", what: "share of faces without a mask", write: share },
   incorrect: { name: "Incorrect", unit: "of faces", what: "share of masks worn incorrectly", write: share },
   faces: { name: "Faces", unit: "a frame", what: "faces in a frame, on average", write: digits(1) },
-  agreement: { name: "Agreement", unit: "of labels", what: "faces on which people and the model agree (F1)", write: share },
+  // Somebody must have labelled a frame: a point now and then, with hours between.
+  agreement: {
+    name: "Agreement",
+    unit: "of labels",
+    what: "faces on which people and the model agree (F1), when they labelled them",
+    write: share,
+    rare: true,
+  },
 };
 
 /** @param {string} name @returns {Signal} one that this console does not know yet is shown by its own name */

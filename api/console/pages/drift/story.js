@@ -14,6 +14,7 @@ import { KINDS, signalOf } from "./signals.js";
 /** @typedef {import("./lane.js").Episode & {
  *   kind: string, reason: string, updated: string, shifts: Shift[], before: string | null, after: string | null,
  *   model: {name: string, version: string}, alert: {acknowledged: string | null, by: string, open: boolean} | null,
+ *   confirmation: {labels: number, confirmed: boolean, text: string} | null,
  * }} Whole */
 
 /** Seconds of the curve before an episode and behind it. */
@@ -45,6 +46,7 @@ export class Story {
     this.around = around;
     this.chip = h("span", { class: "lane-state" });
     this.facts = h("p", { class: "story-facts" });
+    this.labels = h("p", { class: "story-labels" });
     this.sentence = h("h2", {});
     this.next = h("section", { class: "next", "aria-label": "Next step" });
     this.before = frame("Before");
@@ -54,7 +56,7 @@ export class Story {
     this.element = h(
       "article",
       { class: "story" },
-      h("header", { class: "story-head" }, this.chip, this.sentence, this.facts),
+      h("header", { class: "story-head" }, this.chip, this.sentence, this.facts, this.labels),
       this.next,
       h("div", { class: "frames" }, this.before.element, this.after.element),
       this.shifts,
@@ -86,6 +88,7 @@ export class Story {
     }
     setText(this.sentence, episode.text);
     this.#tell(episode);
+    this.#confirm(episode);
     this.#show(this.before, episode, "before");
     this.#show(this.after, episode, "after");
     this.#list(episode);
@@ -111,6 +114,19 @@ export class Story {
     ];
     const key = said.map((part) => (typeof part === "string" ? part : part.textContent)).join("");
     if (this.facts.textContent !== key) this.facts.replaceChildren(...said);
+  }
+
+  /** What people's labels say of it. @param {Whole} episode */
+  #confirm({ confirmation }) {
+    const said = confirmation?.text ?? "nobody has labelled a frame of it yet";
+    if (this.labels.dataset.said === said) return;
+    this.labels.dataset.said = said;
+    const confirmed = confirmation?.confirmed === true;
+    this.labels.dataset.confirmed = String(confirmed);
+    const sentence = `${said.charAt(0).toUpperCase()}${said.slice(1)}.`;
+    this.labels.replaceChildren(
+      ...(confirmed ? [icon("drifting"), h("strong", {}, sentence)] : [sentence, " ", h("a", { href: "/review" }, "Label frames")]),
+    );
   }
 
   /** The one next step. @param {Whole} episode */
@@ -199,7 +215,11 @@ export class Story {
       if (this.#disposed) return;
       for (const { signal } of episode.shifts) {
         const place = this.shifts.querySelector(`[data-shift="${signal}"] .shift-curve`);
-        if (place === null || past.signals[signal] === undefined) continue;
+        if (place === null) continue;
+        if (past.signals[signal] === undefined) {
+          place.replaceChildren(h("p", { class: "quiet" }, "Nothing was measured in this time."));
+          continue;
+        }
         let chart = this.#charts.get(signal);
         if (chart === undefined) {
           chart = new SignalChart(library, signal, this.#around());

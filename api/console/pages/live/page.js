@@ -2,15 +2,16 @@
 // one to the other never interrupts a picture.
 
 import { brushFromTokens } from "../../boxes.js";
-import { copyText } from "../../dialogs.js";
 import { h } from "../../element.js";
 import { layoutWall } from "../../layout.js";
 import { countStates } from "../../states.js";
 import { keep, recall } from "../../stored.js";
 import { openBroadcast } from "./broadcast.js";
+import { putCard } from "../../cards.js";
 import { cardFor } from "./cards.js";
 import { cameraActions, openAddCamera } from "./manage.js";
 import { Panel } from "./panel.js";
+import { labelFrame, saveSnapshot, shareLink } from "./sharing.js";
 import { Tile } from "./tile.js";
 import { Toolbar } from "./toolbar.js";
 
@@ -21,17 +22,7 @@ const TICK = 500;
 const COMPACT = "(max-width: 819px)";
 const USUAL_ASPECT = 16 / 9;
 
-/** @type {import("../../router.js").Page} */
-export const live = {
-  id: "live",
-  name: "Live",
-  icon: "live",
-  home: "/live",
-  path: /^\/live(?:\/([^/]+))?\/?$/,
-  mount: (root, app) => new LivePage(root, app),
-};
-
-class LivePage {
+export class LivePage {
   /** @type {Map<string, Tile>} in the cameras' order */
   tiles = new Map();
   /** @type {string | null} the one camera that is shown large */
@@ -112,7 +103,6 @@ class LivePage {
   unmount() {
     for (const undo of this.#undo) undo();
     for (const tile of this.tiles.values()) tile.dispose();
-    this.shell.setModel(null);
   }
 
   /** @returns {import("./toolbar.js").Action[]} */
@@ -173,8 +163,16 @@ class LivePage {
         slight: true,
         run: () => openAddCamera(this.around),
       },
-      { id: "snapshot", icon: "snapshot", name: "Snapshot", when: "single", run: () => this.#snapshot() },
-      { id: "share", icon: "share", name: "Copy link", when: "single", run: () => this.#share() },
+      {
+        id: "label",
+        icon: "review",
+        name: "Label this frame",
+        key: "l",
+        when: "single",
+        run: () => labelFrame(this.#tile, this.shell.toast, (path) => this.router.go(path)),
+      },
+      { id: "snapshot", icon: "snapshot", name: "Snapshot", when: "single", run: () => saveSnapshot(this.#tile, this.shell.toast) },
+      { id: "share", icon: "share", name: "Copy link", when: "single", run: () => shareLink(this.shell.toast) },
       {
         id: "details",
         icon: "details",
@@ -264,24 +262,6 @@ class LivePage {
     }
   }
 
-  async #snapshot() {
-    const snapshot = await this.#tile?.picture.snapshot();
-    if (!snapshot) {
-      this.shell.toast("There is no picture to save yet");
-      return;
-    }
-    const link = h("a", { href: URL.createObjectURL(snapshot.blob), download: snapshot.name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    this.shell.toast(`Saved ${snapshot.name}`);
-  }
-
-  async #share() {
-    this.shell.toast(
-      (await copyText(location.href)) ? "Link copied" : "Copying is not allowed here: take it from the address bar",
-    );
-  }
-
   #broadcast() {
     openBroadcast(
       (path) => this.router.go(path),
@@ -324,7 +304,6 @@ class LivePage {
 
   /** @param {Tile} tile */
   #drawn(tile) {
-    this.shell.setModel(tile.picture.live?.model ?? null);
     if (tile.picture.aspect !== this.#aspects.get(tile)) {
       this.#aspects.set(tile, tile.picture.aspect);
       this.#layout();
@@ -351,11 +330,7 @@ class LivePage {
       broadcast: () => this.#broadcast(),
       add: () => openAddCamera(this.around),
     });
-    if (this.message.dataset.card !== (card?.id ?? "")) {
-      this.message.dataset.card = card?.id ?? "";
-      this.message.replaceChildren(...(card === null ? [] : [card.element]));
-    }
-    this.message.hidden = card === null;
+    putCard(this.message, card);
     this.stage.hidden = card !== null;
     this.toolbar.element.hidden = card !== null && card.id !== "loading";
     this.panel.element.hidden = single === undefined || !this.view.details;

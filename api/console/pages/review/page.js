@@ -1,7 +1,7 @@
 // Review: one frame after the other, what the model proposes on it, and a person who knows better.
 
 import { Feed, UNAUTHORIZED } from "../../api.js";
-import { failed, locked } from "../../cards.js";
+import { failed, locked, putCard } from "../../cards.js";
 import { h, icon, setText } from "../../element.js";
 import { Desk } from "./desk.js";
 import { Outbox } from "./outbox.js";
@@ -201,11 +201,7 @@ export class ReviewPage {
       return;
     }
     const card = this.#card();
-    if (this.message.dataset.card !== (card?.id ?? "")) {
-      this.message.dataset.card = card?.id ?? "";
-      this.message.replaceChildren(...(card === null ? [] : [card.element]));
-    }
-    this.message.hidden = card === null;
+    putCard(this.message, card);
     this.work.hidden = card !== null;
     this.strip.show(this.#done, this.supply.sheets);
     this.#updated();

@@ -37,6 +37,7 @@ export class Panel {
     this.bar = h("progress", { max: "100", value: "0", "aria-label": "Labels until a retrain may start" });
     this.goal = h("p", { class: "goal" });
     this.pace = h("p", { class: "pace" });
+    this.done = h("p", { class: "done-so-far", hidden: true });
     this.trouble = h("div", { class: "trouble", role: "status", hidden: true });
     this.element = h(
       "aside",
@@ -45,7 +46,7 @@ export class Panel {
       this.trouble,
       h("div", { class: "deeds" }, this.confirm, this.noFace, this.skip, this.undo),
       h("div", { class: "faces-place" }, this.classes, h("div", { class: "deeds" }, this.draw, this.remove, this.zoom), this.faces),
-      h("div", { class: "goal-place" }, this.goal, this.bar, this.pace),
+      h("div", { class: "goal-place" }, this.goal, this.bar, this.pace, this.done),
     );
   }
 
@@ -77,7 +78,7 @@ export class Panel {
   /** @param {any} progress */
   showProgress(progress) {
     if (progress === null) return;
-    const { labels, needed, waiting } = progress;
+    const { labels, needed, waiting, done } = progress;
     setText(
       this.goal,
       labels >= needed ? `${labels} labels: enough for a retrain` : `${labels} of ${needed} until a retrain may start`,
@@ -85,6 +86,22 @@ export class Panel {
     this.bar.max = needed;
     this.bar.value = Math.min(labels, needed);
     this.waiting = waiting;
+    this.#showDone(done);
+  }
+
+  /** What the labels of the newest round have done. @param {any} done */
+  #showDone(done) {
+    this.done.hidden = done === null;
+    if (done === null || this.done.dataset.run === done.run) return;
+    this.done.dataset.run = done.run;
+    const { labels, model, gain, promoted } = done;
+    const points = gain === null ? "" : ` ${gain < 0 ? "−" : "+"}${Math.abs(gain).toFixed(2)} mAP on the holdout`;
+    const name = model === null ? "a model" : /^\d{1,6}$/.test(model.version) ? `model v${model.version}` : `model ${model.version}`;
+    this.done.replaceChildren(
+      `Your ${labels} labels: `,
+      model === null ? name : h("a", { href: `/models/${model.sha256}` }, name),
+      promoted ? `,${points}` : gain === null ? ", refused: nobody could judge it" : `, refused:${points}`,
+    );
   }
 
   /**

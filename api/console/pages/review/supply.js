@@ -89,6 +89,8 @@ export class Supply extends EventTarget {
   #unwanted = [];
   #busy = false;
   #again = false;
+  /** Frames that were done with while a request is under way: its answer may still name them. @type {Set<string>} */
+  #left = new Set();
   #timer = 0;
   #stopped = new AbortController();
 
@@ -114,6 +116,7 @@ export class Supply extends EventTarget {
   next() {
     const [sheet] = this.sheets.splice(0, 1);
     sheet?.rest();
+    if (sheet && this.#busy) this.#left.add(sheet.frame);
     this.refill();
     return sheet;
   }
@@ -121,6 +124,7 @@ export class Supply extends EventTarget {
   /** Show a frame again. @param {Sheet} sheet */
   back(sheet) {
     this.#load(sheet);
+    this.#left.delete(sheet.frame);
     this.sheets = [sheet, ...this.sheets.filter(({ frame }) => frame !== sheet.frame)];
     for (const far of this.sheets.splice(HELD + 1)) {
       far.rest();
@@ -136,6 +140,7 @@ export class Supply extends EventTarget {
       return;
     }
     this.#busy = true;
+    this.#left.clear();
     clearTimeout(this.#timer);
     const given = this.#unwanted.splice(0);
     const passing = this.underWay();
@@ -183,7 +188,7 @@ export class Supply extends EventTarget {
     this.sheets = this.sheets.filter(({ frame, said }, index) => index === 0 || said !== "" || ours.has(frame));
     const there = new Set(this.sheets.map(({ frame }) => frame));
     for (const about of frames) {
-      if (there.has(about.frame) || passing.has(about.frame) || this.sheets.length >= HELD) continue;
+      if (there.has(about.frame) || passing.has(about.frame) || this.#left.has(about.frame) || this.sheets.length >= HELD) continue;
       this.sheets.push(new Sheet(about));
     }
     for (const sheet of this.sheets) this.#load(sheet);

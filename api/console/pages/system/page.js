@@ -1,7 +1,7 @@
 // System: is anything broken, since when, what is done about it, what should I do; and the figures behind the answer.
 
 import { Feed, UNAUTHORIZED } from "../../api.js";
-import { failed, locked } from "../../cards.js";
+import { failed, locked, putCard } from "../../cards.js";
 import { h, icon, setText } from "../../element.js";
 import { age, ago, clock, span, timeElement } from "../../time.js";
 import { Table } from "./table.js";
@@ -9,16 +9,6 @@ import { bytes, count, perMinute, perSecond } from "./units.js";
 
 const EVERY = 5000;
 const STALE = 14_000;
-
-/** @type {import("../../router.js").Page} */
-export const system = {
-  id: "system",
-  name: "System",
-  icon: "system",
-  home: "/system",
-  path: /^\/system\/?$/,
-  mount: (root, app) => new SystemPage(root, app),
-};
 
 /** Offline and unknown cameras stand out by their mark and their word. */
 const CAMERA_STATES = /** @type {Record<string, [string, string]>} */ ({
@@ -28,7 +18,7 @@ const CAMERA_STATES = /** @type {Record<string, [string, string]>} */ ({
   unknown: ["waiting", "Not started"],
 });
 
-class SystemPage {
+export class SystemPage {
   /** @param {HTMLElement} root @param {any} app */
   constructor(root, { shell }) {
     this.shell = shell;
@@ -72,11 +62,7 @@ class SystemPage {
 
   #heard() {
     const card = this.#card();
-    if (this.message.dataset.card !== (card?.id ?? "")) {
-      this.message.dataset.card = card?.id ?? "";
-      this.message.replaceChildren(...(card === null ? [] : [card.element]));
-    }
-    this.message.hidden = card === null;
+    putCard(this.message, card);
     this.content.hidden = card !== null;
     if (card === null) this.#show(this.feed.data);
     this.#tick();
@@ -190,7 +176,7 @@ class SystemPage {
           bad: state === "offline",
           cells: [
             h("a", { href: `/live/${id}` }, name),
-            h("span", { class: "mark" }, icon(/** @type {any} */ (mark)), h("span", {}, word, ...when, reason && state === "offline" ? `: ${reason}` : "")),
+            h("span", { class: "icon-word" }, icon(/** @type {any} */ (mark)), h("span", {}, word, ...when, reason && state === "offline" ? `: ${reason}` : "")),
             rate === null ? "–" : `${rate.toFixed(1)} of ${wished}`,
             old === null ? "–" : age(old * 1000),
             dropped === null ? "–" : `${dropped} · newest wins`,
