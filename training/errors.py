@@ -3,7 +3,6 @@
 TrainingError (a MaskwatchError, so that the command line says it in one line)
 ├── CatalogueError   a folder of annotated pictures cannot be read
 ├── ManifestError    a manifest is missing, malformed or empty where it must not be
-├── PackagesMissingError   what only training needs is not installed
 ├── TrackingError    MLflow is missing, away or refuses; or a journal of a training cannot be read
 │   ├── TrackingAwayError     MLflow gives no answer: what was to be said is kept, and said later
 │   └── TrackingRefusedError  MLflow does not take this, and never will
@@ -31,21 +30,6 @@ class ManifestError(TrainingError):
 
 class ExportError(TrainingError):
     """The exported model does not answer as the checkpoint did."""
-
-
-class PackagesMissingError(TrainingError):
-    """What only training needs is not installed.
-
-    Parameters
-    ----------
-    name
-        Of the package that was looked for.
-    """
-
-    exit_code = 69  # EX_UNAVAILABLE
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is not installed; «make .venv/.train» installs what training needs (3 GB)")
 
 
 class TrackingError(TrainingError):

@@ -24,6 +24,8 @@ from maskwatch.messages import CLASSES, ModelRef
 from maskwatch.model import Precision, ShapeName, read_card
 from maskwatch.model_messages import Condition, Disagreement, Outcome, Verdict
 from maskwatch.settings import Settings
+from maskwatch.training_calls import printing_aside
+from training import by_source
 from training.datasets.manifest import Entry, Manifest
 from training.datasets.manifest import load as load_manifest
 from training.datasets.split import Part
@@ -35,6 +37,7 @@ from training.evaluation.footprint import Job, measure
 from training.evaluation.scores import Faces, Matches, judge, matches
 from training.evaluation.sightings import mistakes, sightings
 from training.evaluation.views import plain
+from training.shadowing import shadow
 
 SHOWN = 12
 """Pictures of disagreement that a person is shown."""
@@ -94,6 +97,7 @@ def conditions(
             if _decides(part, shape):
                 rows.append(_gained(differences["mAP50-95"], settings))
                 rows.append(_not_by_chance(chance(after, before, resamples), settings))
+                rows.append(by_source.without_each(one.entries, one.champion, one.candidate, settings, resamples))
                 p_better = differences["mAP50-95"].p_better
             else:
                 rows.append(_kept(part, shape, differences["mAP50-95"], settings))
@@ -194,9 +198,12 @@ def judge_candidate(  # noqa: PLR0913  # the last two have names
     shown = next((one for one in evidence if (one.part, one.shape) == ("holdout", CAMERAS)), None) or next(
         (one for one in evidence if one.shape == CAMERAS), None
     )
-    different = disagreements(shown, settings.detector.score) if shown else ()
-    verdict = _verdict(new.ref, old.ref, precision, manifest, (whole, *rows, speed))
-    return msgspec.structs.replace(verdict, p_better=p_better, disagreements=different)
+    score = settings.detector.score
+    different = disagreements(shown, score) if shown else ()
+    labels = by_source.labels_by_source(*shown[2:], score) if shown and shown.part == "holdout" else ()
+    beside = (shadow(candidate, champion, settings, tell),) if settings.gate.shadow else ()
+    verdict = _verdict(new.ref, old.ref, precision, manifest, (whole, *rows, speed, *beside))
+    return msgspec.structs.replace(verdict, p_better=p_better, disagreements=different, sources=labels)
 
 
 def _verdict(
@@ -253,7 +260,8 @@ def _lacking(part: Part, one: Evidence | None, settings: GateSettings) -> str:
 def _unjudged(part: Part, shape: ShapeName, why: str, settings: GateSettings) -> Iterator[Condition]:
     if _decides(part, shape):
         yield Condition(name=GAIN, outcome="not judged", needed=_gain_needed(settings), why=why, essential=True)
-        yield Condition(name=CHANCE, outcome="not judged", needed=_chance_needed(settings), why=why)
+        for name, needed in ((CHANCE, _chance_needed(settings)), (by_source.ALONE, by_source.needed(settings))):
+            yield Condition(name=name, outcome="not judged", needed=needed, why=why)
     else:
         name, needed = f"no worse: {part}, {shape}", _tolerance_needed(settings)
         yield Condition(name=name, outcome="not judged", needed=needed, why=why)
@@ -362,7 +370,7 @@ def table(verdict: Verdict) -> str:
         value = "" if row.value is None else f"{row.value:+.3f}" if row.low is not None else f"{row.value:.1f}"
         bounds = f" ({row.low:+.3f} to {row.high:+.3f})" if row.low is not None and row.high is not None else ""
         lines.append(f"| {row.name} | {row.outcome} | {value}{bounds} | {row.needed} | {row.why} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *by_source.table(verdict.sources)])
 
 
 def command(  # noqa: PLR0913  # a command line
@@ -370,7 +378,7 @@ def command(  # noqa: PLR0913  # a command line
 ) -> None:
     """Judge for ``maskwatch models gate``: keep the verdict, print it, end with 1 where it is a refusal."""
     data = load_manifest(manifest)
-    with Progress("gate") as progress:
+    with printing_aside(), Progress("gate") as progress:
 
         def tell(title: str, share: float) -> None:
             if progress.due:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import msgspec
 
+from maskwatch.training_packages import PackagesMissingError
 from training.datasets.manifest import Entry, load
-from training.errors import EvaluationError, PackagesMissingError
+from training.errors import EvaluationError
 
 try:
     from training.evaluation import answers

@@ -18,7 +18,8 @@ import click
 from maskwatch.addresses import without_user
 from maskwatch.embedded.ground import is_free, owner
 from maskwatch.settings import Settings
-from training.errors import PackagesMissingError, TrackingError
+from maskwatch.training_packages import PackagesMissingError
+from training.errors import TrackingError
 
 HOST = "127.0.0.1"
 START_S = 300

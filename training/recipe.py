@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Keep = Literal["best", "last"]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -50,6 +51,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How often a source's pictures are drawn, beside 1 for the others; 0.3 sees a third of them each epoch."""
     without: tuple[str, ...] = ()
     """Sources that are not trained on."""
+    keep: Keep = "best"
+    """The epoch that does best on val, or the last one."""
     distil_from: Path | None = None
     """A larger model's checkpoint whose features are followed; None for none."""
 

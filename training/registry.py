@@ -20,8 +20,9 @@ import msgspec
 
 from maskwatch.addresses import without_user
 from maskwatch.settings import Settings
+from maskwatch.training_packages import PackagesMissingError
 from training.artefact.exported import Exported
-from training.errors import PackagesMissingError, TrackingAwayError, TrackingError, TrackingRefusedError
+from training.errors import TrackingAwayError, TrackingError, TrackingRefusedError
 from training.journal import FOLDER, Became, Begun, Event, Kept, Metrics, Parameters, Tags, plain_name
 
 try:

@@ -14,21 +14,23 @@ import msgspec
 
 from maskwatch.label_messages import FrameLabel
 from maskwatch.learning_settings import RetrainSettings
-from maskwatch.settings import PROJECT
+from maskwatch.rounds import REHEARSED_A_LABEL
+from maskwatch.settings import PROJECT, Settings
 from maskwatch.store import Store
 from training.datasets import importing
 from training.datasets import manifest as manifests
 from training.datasets.catalogue import Picture
 from training.datasets.manifest import Entry, Manifest
+from training.datasets.split import Burst
 from training.errors import TrainingError
 
 DRAWN = "drawn"
+PSEUDO = "by a model: "
+"""Before the name of a camera: what a model says of itself is no label of that camera."""
 DRAW_LIMIT_S = 1800
 JUDGED = 150
 """Pictures of val that choose the best epoch, at most."""
 JUDGES = frozenset({"val", "test"})
-A_LABEL = 3
-"""Rehearsed pictures that an epoch has for each labelled one, at most."""
 
 
 def labels(store: Store) -> list[FrameLabel]:
@@ -45,8 +47,38 @@ def labels(store: Store) -> list[FrameLabel]:
     return sorted(counting, key=lambda one: one.sha256)
 
 
-def pictures(of: Iterable[FrameLabel], store: Store, folder: Path) -> list[Picture]:
-    """Bring the pictures of labels to this machine.
+def by_models(store: Store, settings: Settings) -> list[FrameLabel]:
+    """Return what models say of themselves, by the hash of the picture, under a source of its own; none unless set.
+
+    Raises
+    ------
+    StoreError
+        If the store does not answer.
+    """
+    if not settings.labels.pseudo:
+        return []
+    told = (msgspec.json.decode(record, type=FrameLabel) for record in store.labels())
+    pseudo = (one for one in told if one.state == "labelled" and one.made_by == "model")
+    return sorted(
+        (msgspec.structs.replace(one, source=f"{PSEUDO}{one.source}") for one in pseudo), key=lambda one: one.sha256
+    )
+
+
+def judged_by_people(data: Manifest) -> Manifest:
+    """Leave out what models say of themselves wherever that would judge, as look-alikes of a picture that does."""
+    return Manifest(
+        tuple(
+            msgspec.structs.replace(entry, part="left out", why="a model labelled it, and it would judge")
+            if entry.source.startswith(PSEUDO) and entry.part != "train"
+            else entry
+            for entry in data.entries
+        ),
+        data.parent,
+    )
+
+
+def pictures(of: Iterable[FrameLabel], store: Store, folder: Path, burst_s: float) -> list[Picture]:
+    """Bring the pictures of labels to this machine; those of one camera's `burst_s` seconds stand on one side.
 
     Returns
     -------
@@ -67,8 +99,8 @@ def pictures(of: Iterable[FrameLabel], store: Store, folder: Path) -> list[Pictu
             if jpeg is None:
                 continue
             path.write_bytes(jpeg)
-        # Frames of one camera's minute are alike, and stand on one side.
-        burst = f"{label.source} {label.captured:%Y-%m-%dT%H:%M}" if label.captured else ""
+        camera = label.source.removeprefix(PSEUDO)
+        burst = Burst(camera, int(label.captured.timestamp() // burst_s)) if label.captured else None
         found.append(
             Picture(path, label.source, label.width, label.height, label.faces, burst=burst, sha256=label.sha256)
         )
@@ -109,7 +141,8 @@ def lesson(data: Manifest, labelled: frozenset[str], settings: RetrainSettings) 
     -------
     manifest, shares
         All labels of the train part, a seeded choice of the rest and of val; and how often each source's pictures
-        are drawn, so that an epoch has at most :data:`A_LABEL` rehearsed pictures for each labelled one.
+        are drawn, so that an epoch has at most :data:`maskwatch.rounds.REHEARSED_A_LABEL` rehearsed pictures for
+        each labelled one.
     """
     train = [entry for entry in data.part("train") if entry.source in labelled]
     rest = [entry for entry in data.part("train") if entry.source not in labelled]
@@ -117,7 +150,7 @@ def lesson(data: Manifest, labelled: frozenset[str], settings: RetrainSettings) 
     rehearsed = chance.sample(rest, min(len(rest), settings.rehearsal))
     val = data.part("val")
     chosen = chance.sample(val, min(len(val), JUDGED))
-    share = min(1.0, A_LABEL * max(1, len(train)) / max(1, len(rehearsed)))
+    share = min(1.0, REHEARSED_A_LABEL * max(1, len(train)) / max(1, len(rehearsed)))
     shares = {entry.source: share for entry in rehearsed} if share < 1 else {}
     return Manifest((*train, *rehearsed, *chosen), data.sha256), shares
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import click
 import msgspec
 
 from maskwatch.command import Progress
@@ -30,8 +29,8 @@ def command(  # noqa: PLR0913  # a command line
     online: bool,
     hours: float | None,
     changes: dict[str, Any],
-) -> None:
-    """Train and say how it went.
+) -> str:
+    """Train, and return where the result lies and what comes next.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def command(  # noqa: PLR0913  # a command line
 
         best = train(data, chosen, out, told=Told(step, epoch), hours=hours)
         _keep_pictures(tracked, out / "run", data)
-    click.echo(f"{best}\nnext: maskwatch export {out} --name NAME --version VERSION --out FOLDER")
+    return f"{best}\nnext: maskwatch export {out} --name NAME --version VERSION --out FOLDER"
 
 
 def chosen_recipe(file: Path | None, start: Path | None, changes: dict[str, Any]) -> Recipe:

@@ -24,6 +24,9 @@ from training.environment import describe
 from training.errors import StageOverError, TrackingAwayError, TrackingError, TrackingRefusedError
 from training.journal import FOLDER, Begun, Event, Journal, State, read, trainings_below
 
+STOPPED_S = 3.0
+"""Longest that a training which was asked to stop waits for MLflow; a resumption sends the rest."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -135,7 +138,7 @@ def track(folder: Path, name: str, settings: Settings, open_log: OpenLog | None 
     finally:
         journal.become(state)
         journal.close()
-        sender.finish()
+        sender.finish(min(STOPPED_S, settings.mlflow.finish_s) if state == "KILLED" else settings.mlflow.finish_s)
 
 
 def send(folder: Path, settings: Settings, open_log: OpenLog | None = None) -> Sent:
@@ -191,12 +194,12 @@ class _Sender:
     def wake(self) -> None:
         self._something.set()
 
-    def finish(self) -> None:
-        """Send the rest, but do not wait for it for ever."""
+    def finish(self, within_s: float) -> None:
+        """Send the rest, but wait for it no longer than that."""
         self._last.set()
         self.wake()
         if self._thread.is_alive():
-            self._thread.join(self._settings.mlflow.finish_s)
+            self._thread.join(within_s)
         if self._thread.is_alive():
             self._left()
 

@@ -14,15 +14,16 @@ from typing import Any
 import msgspec
 import structlog
 
+from maskwatch.training_packages import PackagesMissingError
 from training import draws
 from training.datasets.manifest import Manifest, load, save
-from training.errors import DivergedError, PackagesMissingError, TrainingError
+from training.errors import DivergedError, TrainingError
 from training.progress import Epoch, Step
 from training.recipe import Recipe
 from training.yolo_folder import file_stem, write_yolo_folder
 
 try:
-    from training.trainer import ExactTrainer  # isort: skip  # first: it says what Ultralytics reads when it is imported
+    from training.trainer import ExactTrainer, finish, is_over  # isort: skip  # first: it says what Ultralytics reads when it is imported
     from matplotlib import get_data_path
     from ultralytics import YOLO
     from ultralytics import settings as ultralytics_settings
@@ -49,7 +50,7 @@ def train(
     Parameters
     ----------
     manifest
-        The data; its val part chooses the best epoch.
+        The data; its val part chooses the best epoch, unless the recipe keeps the last.
     recipe
         How to train.
     folder
@@ -62,7 +63,7 @@ def train(
     Returns
     -------
     Path
-        The best checkpoint, in half precision.
+        The checkpoint that counts, in half precision.
 
     Raises
     ------
@@ -88,6 +89,7 @@ def train(
     weights = draws.weights(entries, recipe.rare, recipe.shares)
     trainer = functools.partial(
         ExactTrainer,
+        keep=recipe.keep,
         degraded=recipe.degraded,
         weights={file_stem(entry): float(weight) for entry, weight in zip(entries, weights, strict=True)},
         deadline=None if hours is None else time.monotonic() + hours * 3600,
@@ -97,7 +99,9 @@ def train(
     last = best.with_name("last.pt")
     log.info("training", resume=last.exists(), manifest=used.sha256[:12], epochs=recipe.epochs)
     try:
-        if last.exists():
+        if last.exists() and is_over(last, recipe.epochs):
+            finish(last.parent)
+        elif last.exists():
             YOLO(str(last)).train(trainer=trainer, resume=True)
         else:
             YOLO(str(recipe.weights)).train(trainer=trainer, **arguments(recipe, data, folder))
@@ -127,6 +131,8 @@ def arguments(recipe: Recipe, data: Path, folder: Path) -> dict[str, Any]:
         "cos_lr": True,
         "weight_decay": recipe.weight_decay,
         "warmup_epochs": recipe.warmup_epochs,
+        # Its default, 0.1, is for SGD: AdamW moves every bias by as much a step, and a short round unlearns by it.
+        "warmup_bias_lr": 0.0,
         "patience": recipe.patience,
         "mosaic": recipe.mosaic,
         "close_mosaic": recipe.close_mosaic,

@@ -27,11 +27,12 @@ from torch.utils.data import WeightedRandomSampler
 from ultralytics.data import YOLODataset
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import unwrap_model
+from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from maskwatch.degradation import CHANGES, STRENGTHS, Change, degrade
 from training.errors import DivergedError, StageOverError
 from training.progress import Epoch, Step
+from training.recipe import Keep
 
 MOVES: frozenset[Change] = frozenset({"small"})
 """Changes that move what is in a picture: mosaic and scaling do that already, and take the boxes along."""
@@ -79,6 +80,8 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
     ----------
     overrides
         Ultralytics' arguments.
+    keep
+        Whether the epoch that does best on val counts, or the last one.
     degraded
         Probability that a picture is degraded.
     weights
@@ -95,6 +98,7 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         self,
         overrides: dict[str, Any],
         *,
+        keep: Keep,
         degraded: float,
         weights: Mapping[str, float],
         deadline: float | None,
@@ -102,6 +106,7 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         on_epoch: Callable[[Epoch], None],
         _callbacks: Any = None,  # noqa: ANN401
     ) -> None:
+        self._keep = keep
         self._degraded = degraded
         self._weights = weights
         self._deadline = deadline
@@ -113,12 +118,14 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         super().__init__(overrides=overrides, _callbacks=_callbacks)
         self.add_callback("on_train_epoch_start", ExactTrainer._begin_epoch)
         self.add_callback("on_train_batch_start", ExactTrainer._use_all_cores)
+        # The validator, at an epoch's end and after the last one, runs the same callbacks, with itself.
+        self.add_callback("on_val_batch_start", lambda _: self._end_if_asked())
         self.add_callback("on_train_batch_end", ExactTrainer._tell_step)
         self.add_callback("on_train_epoch_end", ExactTrainer._refuse_to_diverge)
         self.add_callback("on_model_save", ExactTrainer._tell_epoch)
 
     def stop_soon(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
-        """End before the next batch; what was learnt since the last epoch is learnt again next time."""
+        """End before the next batch, of val too; what was learnt since the last epoch is learnt again next time."""
         self._asked_to_stop = True
 
     def train(self) -> Any:  # noqa: ANN401  # Ultralytics'
@@ -133,7 +140,9 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         """
         before = {number: signal.signal(number, self.stop_soon) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            return super().train()
+            done = super().train()
+            self._end_if_asked()
+            return done
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -216,11 +225,18 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         self.ema.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
 
+    def validate(self) -> tuple[Any, Any]:
+        """Judge an epoch on val; where the last one counts, each is the best until there is another."""
+        metrics, fitness = super().validate()
+        if self._keep == "last" and fitness is not None:
+            self.best_fitness = fitness
+        return metrics, fitness
+
     def final_eval(self) -> None:
-        """Judge the best epoch, and leave nothing behind that only a resumption needs."""
-        super().final_eval()
-        for path in self.wdir.glob("exact-*.pt"):
-            path.unlink()
+        """Leave the checkpoints as they are given away, and judge the best epoch once more, for its curves."""
+        finish(self.wdir)
+        self.validator.args.plots = self.args.plots
+        self.metrics = self.validator(model=self.best)
 
     def _exact(self, epoch: int) -> Path:
         path: Path = self.wdir / f"exact-{epoch}.pt"
@@ -236,9 +252,12 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         self.train_loader.reset()
         self._epoch_began, self._steps = time.monotonic(), 0
 
-    def _use_all_cores(self) -> None:
+    def _end_if_asked(self) -> None:
         if self._asked_to_stop:
             raise StageOverError("the training was asked to stop; give the command again, and it goes on")
+
+    def _use_all_cores(self) -> None:
+        self._end_if_asked()
         # Ultralytics limits torch to one thread on small machines, again at every epoch.
         # A training that was pinned to fewer cores uses those: more threads than cores would wait for each other.
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -275,3 +294,39 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         )
         if self._deadline is not None and now > self._deadline and not self.stop:
             raise StageOverError("the time for this stage is over; give the command again, and it goes on")
+
+
+def is_over(last: Path, epochs: int) -> bool:
+    """Tell whether a checkpoint is a training's last one: a kill after it has cost nothing but curves.
+
+    Parameters
+    ----------
+    last
+        The checkpoint.
+    epochs
+        Of the whole training.
+
+    Returns
+    -------
+    bool
+        False while :func:`finish` would take away what a resumption needs.
+    """
+    epoch: int = torch.load(last, map_location="cpu", weights_only=False)["epoch"]  # ours
+    # What was finished says -1: of a training that val has ended early, too.
+    return not 0 <= epoch < epochs - 1
+
+
+def finish(weights: Path) -> None:
+    """Take out of a training's checkpoints what only a resumption needs; each is whole at any moment.
+
+    Parameters
+    ----------
+    weights
+        The folder that they lie in.
+    """
+    for name in ("best.pt", "last.pt"):  # «last» tells that it is over
+        fresh = weights / f"{name}.new"
+        strip_optimizer(weights / name, s=fresh)
+        fresh.replace(weights / name)
+    for path in weights.glob("exact-*.pt"):
+        path.unlink()

@@ -1,30 +1,25 @@
 """The gate: on answers that are made up, so that each condition is known; and on real models."""
 
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from maskwatch.annotations import annotations, pictures_by_stem, read_annotation
 from maskwatch.cli import main
 from maskwatch.inference import cpu_multiplies_int8_fast
 from maskwatch.learning_settings import GateSettings
 from maskwatch.messages import CLASSES, DetectedFace, MarkedFace
 from maskwatch.model import ShapeName
-from maskwatch.model_messages import Condition, Verdict
-from maskwatch.settings import Settings
-from producers.drawn import write_voc
+from maskwatch.model_messages import Condition
+from tests.support.candidates import CHAMPION, altered, drawn_labels, judged
 from training import gate
-from training.datasets.manifest import Entry, Manifest, save
+from training.datasets.manifest import Entry
 from training.datasets.split import Part
 from training.gate import Evidence, conditions, disagreements
 
-CHAMPION = Settings().detector.model
 PICTURES = 40
 BOX = (0.2, 0.2, 0.4, 0.5)
 ASIDE = (0.6, 0.6, 0.8, 0.9)
@@ -151,52 +146,14 @@ def test_the_pictures_that_differ_most_come_first_and_those_that_do_not_are_left
 
 @pytest.fixture(scope="module")
 def holdout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a manifest of what a stranger has: drawn people for labels, and no frozen part."""
-    folder = tmp_path_factory.mktemp("gate")
-    write_voc(folder / "drawn", 12, 5)
-    pictures, entries = pictures_by_stem(folder / "drawn"), []
-    for number, file in enumerate(annotations(folder / "drawn")):
-        said = read_annotation(file)
-        sides = (int(said.width), int(said.height)) * 2
-        faces = tuple(
-            MarkedFace(name, tuple(x / side for x, side in zip(box, sides, strict=True)))  # type: ignore[arg-type]
-            for name, box in said.objects
-        )
-        path = str(pictures[file.stem])
-        entries.append(Entry(f"{number:064x}", path, "door", *sides[:2], f"{number}", "holdout", faces))
-    save(Manifest(tuple(entries)), folder / "manifest.json")
-    return folder / "manifest.json"
-
-
-def altered(folder: Path, change: Callable[[dict[str, object], Path], None]) -> Path:
-    """Make a candidate of the shipped model."""
-    shutil.copytree(CHAMPION, folder)
-    card = json.loads((folder / "model.json").read_text())
-    card["version"] = "candidate"
-    change(card, folder)
-    (folder / "model.json").write_text(json.dumps(card))
-    return folder
-
-
-def judged(candidate: Path, manifest: Path, out: Path, **bounds: object) -> tuple[int, Verdict]:
-    variables = {f"MASKWATCH_GATE__{name.upper()}": str(value) for name, value in bounds.items()}
-    variables["MASKWATCH_DETECTOR__PRECISION"] = "int8"
-    done = CliRunner().invoke(
-        main,
-        ["models", "gate", str(candidate), "--manifest", str(manifest), "--out", str(out), "--json"],
-        env=variables,
-    )
-    assert (out / gate.FILE).exists(), done.output
-    return done.exit_code, msgspec.json.decode((out / gate.FILE).read_bytes(), type=Verdict)
+    return drawn_labels(tmp_path_factory.mktemp("gate"))
 
 
 def test_a_real_candidate_that_changed_nothing_is_refused_and_every_condition_is_told(
     holdout: Path, tmp_path: Path
 ) -> None:
-    def same_in_half_precision(card: dict[str, object], _: Path) -> None:
-        files = card["files"]
-        assert isinstance(files, dict)
-        files["int8"] = files["fp16"]
+    def same_in_half_precision(card: dict[str, Any], _: Path) -> None:
+        card["files"]["int8"] = card["files"]["fp16"]
 
     candidate = altered(tmp_path / "candidate", same_in_half_precision)
     code, verdict = judged(candidate, holdout, tmp_path / "out", pictures=12)
@@ -214,12 +171,12 @@ def test_a_real_candidate_that_changed_nothing_is_refused_and_every_condition_is
     loose = {"gain": 0, "certainty": 0.501, "tolerance": 1, "class_margin": 1, "latency_ms": 10_000, "pictures": 12}
     _, easy = judged(candidate, holdout, tmp_path / "out", **loose)
     assert {row.name for row in easy.conditions if row.stops} <= {gate.GAIN, gate.CHANCE}
-    assert gate.table(easy).count("\n") == len(easy.conditions) + 3
+    assert gate.table(easy).count("\n") == len(easy.conditions) + 3 + len(easy.sources) + 3
 
 
 def test_a_slow_candidate_is_refused(holdout: Path, tmp_path: Path) -> None:
-    def in_half_precision(card: dict[str, object], _: Path) -> None:
-        card["files"]["int8"] = card["files"]["fp16"]  # type: ignore[index]
+    def in_half_precision(card: dict[str, Any], _: Path) -> None:
+        card["files"]["int8"] = card["files"]["fp16"]
 
     candidate = altered(tmp_path / "candidate", in_half_precision)
     _, verdict = judged(candidate, holdout, tmp_path / "out", latency_ms=0.001, slower=1, pictures=12)
@@ -241,7 +198,7 @@ def test_a_corrupt_candidate_is_refused_and_says_why(holdout: Path, tmp_path: Pa
 
 
 def test_a_candidate_of_other_classes_is_refused(holdout: Path, tmp_path: Path) -> None:
-    def turned(card: dict[str, object], _: Path) -> None:
+    def turned(card: dict[str, Any], _: Path) -> None:
         card["classes"] = list(reversed(CLASSES))
 
     _, verdict = judged(altered(tmp_path / "candidate", turned), holdout, tmp_path / "out")

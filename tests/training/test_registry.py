@@ -56,7 +56,7 @@ def test_a_training_is_logged_whole(settings: Settings, tmp_path: Path) -> None:
         training.keep(picture, "curves")
         training.keep(picture)
     client = Registry(settings).client
-    (run,) = client.search_runs([client.get_experiment_by_name(settings.mlflow.experiment).experiment_id])  # type: ignore[union-attr]
+    (run,) = client.search_runs([client.get_experiment_by_name(settings.mlflow.experiment).experiment_id])
     assert (run.info.run_name, run.info.status) == ("a name", "FINISHED")
     assert run.data.params == {"epochs": "3"}
     assert run.data.tags["maskwatch.manifest"] == "00"
@@ -80,9 +80,7 @@ def test_an_event_that_is_written_twice_is_there_once(settings: Settings, tmp_pa
         for position, event in enumerate(events, 1):
             log.write(event, position)
     client = Registry(settings).client
-    runs = client.search_runs(
-        [client.get_experiment_by_name(settings.mlflow.experiment).experiment_id]  # type: ignore[union-attr]
-    )
+    runs = client.search_runs([client.get_experiment_by_name(settings.mlflow.experiment).experiment_id])
     assert [run.data.tags[RUN] for run in runs] == [begun.run]
     for name in ("loss", "broken"):
         assert len(client.get_metric_history(runs[0].info.run_id, name)) == 1

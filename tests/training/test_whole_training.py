@@ -100,6 +100,21 @@ def test_a_training_killed_in_mid_epoch_ends_as_if_it_had_not_been(place: Path, 
     assert "best.pt" in again.output
 
 
+def test_a_training_that_is_asked_to_stop_while_val_judges_ends_there_and_goes_on(place: Path, tmp_path: Path) -> None:
+    import torch  # noqa: PLC0415
+
+    from training.train import train  # noqa: PLC0415
+
+    command = [sys.executable, "-m", "tests.support.stopped_training", str(place), str(tmp_path / "stopped")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
+    assert "stopped 2 times" in told
+    data = manifest.load(place / "manifest.json")
+    recipe = Recipe(weights=place / "start.pt", epochs=2, image_size=64, batch=8)
+    resumed = weights(tmp_path / "stopped" / "run" / "weights" / "best.pt")
+    whole = weights(train(data, recipe, tmp_path / "whole"))
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
 def test_a_stage_ends_after_its_time_and_the_next_goes_on(place: Path, tmp_path: Path) -> None:
     out = tmp_path / "staged"
     stopped = run(*arguments(place, out, "--hours", "0.000001"))

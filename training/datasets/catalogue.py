@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from maskwatch.messages import MarkedFace
+from training.datasets.split import Burst
 from training.errors import CatalogueError
 
 FormatName = Literal["voc", "yolo", "coco"]
@@ -57,8 +58,8 @@ class Picture(msgspec.Struct, frozen=True):
     """Boxes are in 0..1 of the picture as it is shown."""
     twin: str = ""
     """Stem of another file of the same photograph, in any source: both stay on one side of a split."""
-    burst: str = ""
-    """Names the stretch of one camera that it is from: a burst stays on one side of a split."""
+    burst: Burst | None = None
+    """The stretch of one camera that it is from, if any: a burst stays on one side of a split."""
     orientation: int = 1
     """EXIF's: 1 if the picture is stored as it is shown. A decoder that ignores it must turn the picture."""
     annotation: str = ""

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.errors import CatalogueError, PackagesMissingError
+from maskwatch.training_packages import PackagesMissingError
+from training.errors import CatalogueError
 
 try:
     import imagehash

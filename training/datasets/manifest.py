@@ -15,7 +15,7 @@ import numpy as np
 from maskwatch.messages import MarkedFace
 from training.datasets.catalogue import Picture
 from training.datasets.duplicates import fingerprint, group, look_alikes
-from training.datasets.split import LATER_SHARES, SHARES, Part, Strata, held_out, newcomers_part, stratify
+from training.datasets.split import LATER_SHARES, SHARES, Burst, Part, Strata, held_out, newcomers_part, stratify
 from training.errors import ManifestError
 
 
@@ -123,7 +123,10 @@ def build(
     prints = {name: fingerprint(picture.path) for name, picture in fresh.items()}
     names = [entry.sha256 for entry in known] + list(fresh)
     bits = [_bits(entry.fingerprint) for entry in known] + list(prints.values())
-    pairs = [*look_alikes(np.stack(bits)), *_kin(known, fresh)]
+    bursts = [*(None for _ in known), *(picture.burst for picture in fresh.values())]
+    # All frames of a camera that does not move look alike, whoever is on them: there the time tells them apart.
+    alike = (pair for pair in look_alikes(np.stack(bits)) if not (bursts[pair[0]] and bursts[pair[1]]))
+    pairs = [*alike, *_kin(known, fresh)]
     group_of = dict(zip(names, group(names, pairs), strict=True))
     parts = _parts(group_of, {entry.sha256: entry for entry in known}, fresh, train_only, labels)
     entries = [
@@ -150,7 +153,10 @@ def _parts(
         earlier[group_of[name]].append(entry.part)
     sources: dict[str, set[str]] = defaultdict(set)
     strata: dict[str, Strata] = defaultdict(Counter)
+    bursts: dict[str, Burst] = {}
     for name, picture in fresh.items():
+        if picture.burst:
+            bursts[group_of[name]] = min(picture.burst, bursts.get(group_of[name], picture.burst))
         sources[group_of[name]].add(picture.source)
         strata[group_of[name]][picture.source, ""] += 1
         strata[group_of[name]].update((picture.source, face.label) for face in picture.faces)
@@ -159,7 +165,8 @@ def _parts(
         if name in earlier:
             parts[name] = newcomers_part(earlier[name])
         elif sources[name] & labels:
-            parts[name] = "holdout" if held_out(name) else "train"
+            # By the name of the burst, which stays whoever labels more of it later.
+            parts[name] = "holdout" if held_out(bursts.get(name, name)) else "train"
         elif sources[name] <= train_only:
             parts[name] = "train"
     undecided = {name: counts for name, counts in strata.items() if name not in parts}
@@ -170,7 +177,7 @@ def _parts(
 def _kin(known: Sequence[Entry], fresh: dict[str, Picture]) -> Iterator[tuple[int, int]]:
     """Yield the places of pictures that are said to belong together, in the order of known, then fresh."""
     stems: dict[str, list[int]] = defaultdict(list)
-    bursts: dict[str, int] = {}
+    bursts: dict[Burst, int] = {}
     for place, entry in enumerate(known):
         stems[Path(entry.path).stem].append(place)
     for place, picture in enumerate(fresh.values(), len(known)):

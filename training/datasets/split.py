@@ -7,20 +7,29 @@ frozen: what comes later goes to train, val or holdout, and what looks like a pi
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 Part = Literal["train", "val", "test", "holdout", "left out"]
 PARTS: tuple[Part, ...] = get_args(Part)
 SHARES: Mapping[Part, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 LATER_SHARES: Mapping[Part, float] = {"train": 8 / 9, "val": 1 / 9}
 """Once the test part is frozen."""
-HOLDOUT = 1 / 3
-"""Of the labels of an installation: judged on, never trained on."""
+HELD_OUT_OF = 3
+"""One in so many of an installation's labels is judged on, never trained on."""
 
 Strata = Counter[tuple[str, str]]
 """How many faces of each source and class a group holds, and how many pictures of each source (class ``""``)."""
+
+
+class Burst(NamedTuple):
+    """A stretch of one camera's time, whose frames stand on one side of a split."""
+
+    camera: str
+    number: int
+    """Of the stretch: they follow one another, all of one length."""
 
 
 def stratify(groups: Mapping[str, Strata], shares: Mapping[Part, float]) -> dict[str, Part]:
@@ -55,7 +64,8 @@ def stratify(groups: Mapping[str, Strata], shares: Mapping[Part, float]) -> dict
         # The largest first: what is small fits into what is then still wanted.
         holding = [name for name in left if name not in parts and left[name][rarest]]
         for name in sorted(holding, key=lambda name: (-left[name][rarest], draw(name), name)):
-            part = max(shares, key=lambda part: (wanted[part][rarest], sum(wanted[part].values()), shares[part]))
+            # An exact sum, for one that rounds depends on the order in which the strata came.
+            part = max(shares, key=lambda part: (wanted[part][rarest], math.fsum(wanted[part].values()), shares[part]))
             parts[name] = part
             missing.subtract(left[name])
             for stratum, count in left[name].items():
@@ -82,9 +92,26 @@ def newcomers_part(earlier: Collection[Part]) -> Part:
     return next(part for part in order if part in earlier)
 
 
-def held_out(group: str) -> bool:
-    """Tell whether a group of an installation's labels is judged on instead of trained on: a third of them, by hash."""
-    return draw(group) < HOLDOUT
+def held_out(group: str | Burst) -> bool:
+    """Tell whether a group of an installation's labels is judged on instead of trained on, a third of them, by hash.
+
+    Of a camera's bursts it is one of every three in a row, so that a hundred labels of half an hour leave enough to
+    judge by: were each drawn for itself, they would not in four cases of ten.
+
+    Parameters
+    ----------
+    group
+        A burst, or the name of a group of look-alikes.
+
+    Examples
+    --------
+    >>> [sum(held_out(Burst("door", first + n)) for n in range(3)) for first in (0, 3, 6)]
+    [1, 1, 1]
+    """
+    if isinstance(group, Burst):
+        row, place = divmod(group.number, HELD_OUT_OF)
+        return int(draw(f"{group.camera} {row}") * HELD_OUT_OF) == place
+    return draw(group) * HELD_OUT_OF < 1
 
 
 def draw(name: str) -> float:

@@ -330,8 +330,8 @@ def command(  # noqa: PLR0913  # a command line
     scales: bool,
     card: bool,
     as_json: bool,
-) -> None:
-    """Evaluate for ``maskwatch evaluate``: write the report, and print it."""
+) -> str:
+    """Evaluate for ``maskwatch evaluate``: write the report, and return it as it is to be printed."""
     data = load_manifest(manifest)
     request = Request(
         score=settings.detector.score,
@@ -353,5 +353,5 @@ def command(  # noqa: PLR0913  # a command line
         provenance = read_provenance(model)
         (model / "card.md").write_text(write_card(data, found, provenance), encoding="utf-8")
         save_figures(found, model / FIGURES)
-    click.echo((request.out / FILE).read_bytes() if as_json else text, nl=not as_json)
     click.echo(f"kept in {request.out}", err=True)
+    return (request.out / FILE).read_text(encoding="utf-8") if as_json else text

@@ -12,6 +12,7 @@ from maskwatch.messages import CLASSES, Label, MarkedFace
 from training.datasets.catalogue import Picture
 from training.datasets.duplicates import group, look_alikes
 from training.datasets.manifest import Entry, Manifest, build, load, save
+from training.datasets.split import Burst
 from training.errors import CatalogueError, ManifestError
 
 BOX = (0.1, 0.1, 0.5, 0.5)
@@ -100,7 +101,7 @@ def test_twins_and_bursts_stay_together(tmp_path: Path) -> None:
     pictures = some(tmp_path, range(40))
     twins = [msgspec.structs.replace(p, twin=p.path.stem) for p in some(tmp_path, range(100, 140), "large")]
     twins = [msgspec.structs.replace(twin, twin=f"{int(twin.path.stem) - 100}") for twin in twins]
-    burst = [msgspec.structs.replace(p, burst="door-2 10:15") for p in some(tmp_path, range(200, 206), "camera")]
+    burst = [msgspec.structs.replace(p, burst=Burst("door-2", 615)) for p in some(tmp_path, range(200, 206), "camera")]
     manifest = build([*pictures, *twins, *burst])
     groups = {(entry.source, Path(entry.path).stem): (entry.group, entry.part) for entry in manifest.entries}
     assert all(groups["test", f"{n}"] == groups["large", f"{n + 100}"] for n in range(40))
@@ -120,6 +121,27 @@ def test_a_third_of_an_installation_s_labels_is_held_out_whatever_comes_later(tm
     assert parts(both) == parts(at_once)
     assert set(parts(both).values()) == {"train", "holdout"}
     assert 10 <= len(both.part("holdout")) <= 30
+
+
+def test_frames_of_a_camera_that_does_not_move_teach_and_judge_by_the_minute(tmp_path: Path) -> None:
+    # All of them look the same; they are told apart by when they were taken.
+    frames = [
+        msgspec.structs.replace(
+            photograph(tmp_path / f"{number}.jpg", 1, quality=95 - number, source="door"),
+            burst=Burst("door", number // 2),
+        )
+        for number in range(40)
+    ]
+    early = parts(build(frames[::2], labels=frozenset({"door"})))
+    later = build(frames, labels=frozenset({"door"}))
+    assert {name: parts(later)[name] for name in early} == early
+    assert set(early.values()) == {"train", "holdout"}
+    by_minute = {(Path(entry.path).stem, entry.part) for entry in later.entries}
+    assert all(
+        ((f"{2 * n}", part) in by_minute) == ((f"{2 * n + 1}", part) in by_minute)
+        for n in range(20)
+        for part in ("train", "holdout")
+    )
 
 
 def test_a_source_can_be_left_out(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import random
 from collections import Counter
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskwatch.messages import CLASSES
-from training.datasets.split import SHARES, Part, Strata, held_out, newcomers_part, stratify
+from training.datasets.split import SHARES, Burst, Part, Strata, held_out, newcomers_part, stratify
 
 GROUPS = st.dictionaries(
     st.text("abcdef0123456789", min_size=4, max_size=8),
@@ -22,6 +23,14 @@ def test_every_group_is_somewhere_and_the_order_does_not_matter(groups: dict[str
     parts = stratify(groups, SHARES)
     assert parts.keys() == groups.keys()
     assert stratify(dict(reversed(groups.items())), SHARES) == parts
+
+
+def test_how_sums_are_rounded_does_not_depend_on_the_order() -> None:
+    rng = random.Random(1)
+    strata = [(source, label) for source in ("voc", "hires") for label in CLASSES]
+    for _ in range(200):
+        groups = {str(n): Counter({one: rng.randint(1, 9) for one in strata if rng.random() < 0.5}) for n in range(40)}
+        assert stratify(dict(reversed(groups.items())), SHARES) == stratify(groups, SHARES)
 
 
 def test_rare_classes_are_spread_as_exactly_as_they_can_be() -> None:
@@ -54,3 +63,10 @@ def test_newcomers_go_where_their_look_alikes_are_and_never_into_the_frozen_part
 
 def test_a_third_is_held_out() -> None:
     assert sum(held_out(f"group-{number}") for number in range(3000)) == pytest.approx(1000, abs=80)
+
+
+def test_of_every_three_bursts_of_a_camera_one_is_held_out_and_not_always_the_same() -> None:
+    rows = [[held_out(Burst("door", 3 * row + place)) for place in range(3)] for row in range(300)]
+    assert {sum(row) for row in rows} == {1}
+    places = Counter(row.index(True) for row in rows)
+    assert all(count == pytest.approx(100, abs=30) for count in places.values())
