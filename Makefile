@@ -10,13 +10,14 @@ BASE_UNPACKED_MB := 1130
 DEV_MB := 435
 DEV_UNPACKED_MB := 1730
 TRAIN_UNPACKED_MB := 9000
-ALONE := tests/faults tests/browser
+ALONE := tests/faults tests/browser tests/integration
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-loop bench faults soak lint train pipeline notebook lock clean
+.PHONY: help up test test-loop test-compose scan image secrets bench bench-loop faults soak lint train pipeline notebook lock clean
 
 help: ## Print this
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(VENV)/.base ## Run everything on this machine (CAMERA=webcam:0: your own camera; LAN=1: phones nearby)
 	@exec $(MASKWATCH) up $(if $(LAN),--lan) $(foreach camera,$(CAMERA),--camera $(camera))
@@ -33,12 +34,30 @@ test: $(VENV)/.dev ## Lint, types, import rules and all tests with coverage (TRA
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-test-loop: $(VENV)/.dev ## What takes long by its nature: drift with the settings of every day, seen in a browser (half an hour)
-	$(BIN)/pytest tests/browser/test_drift_seen.py -m long
+test-loop: $(VENV)/.train ## What takes long by its nature, with the settings of every day: a drift, and the whole circle (two hours)
+	$(BIN)/pytest tests/browser/test_drift_seen.py tests/integration/test_circle.py -m long
+
+test-compose: $(VENV)/.dev ## Bring compose/ up, break it, upgrade, back up and restore it (needs a Docker engine; an hour)
+	$(BIN)/pytest tests/compose -m "" -p no:xdist
+
+scan: $(VENV)/bin/python ## Look for known holes in the packages that serve, and in our code (pip-audit, bandit)
+	@$(BIN)/python -m venv $(VENV)/scan && $(VENV)/scan/bin/pip install --disable-pip-version-check -q "pip-audit>=2.9" "bandit>=1.8"
+	$(VENV)/scan/bin/pip-audit --disable-pip --require-hashes -r requirements/base.txt
+	$(VENV)/scan/bin/bandit -q -r --severity-level high maskwatch producers processors consumers training api
+
+image: ## Build the image of every role that serves
+	docker build -t maskwatch:$(VERSION) .
+
+secrets: $(VENV)/.base ## Make passwords and certificates for compose/cluster.yaml (HOST=masks.example.org)
+	@$(MASKWATCH) secrets make compose/secrets --cluster $(foreach host,$(HOST),--host $(host))
 
 bench: $(VENV)/.dev ## Measure speed, ages and memory, and write them into docs/performance.md (leave the machine alone)
 	$(BIN)/python -m tests.benchmarks --docs docs/performance.md --picture docs/images/performance.png
 	$(BIN)/python -m tests.benchmarks.drift --docs docs/drift.md
+
+bench-loop: $(VENV)/.train ## Measure what a round of the learning loop wins back and costs (two hours), into docs/learning.md
+	$(BIN)/python -m tests.benchmarks.loop --docs docs/learning.md
+	$(BIN)/python -m tests.benchmarks.beside --docs docs/learning.md
 
 faults: $(VENV)/.dev ## Break everything, the long way, and write the figures into docs/faults.md
 	$(BIN)/pytest tests/faults -m "" --figures build/faults.json

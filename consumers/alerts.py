@@ -1,28 +1,33 @@
 """Alerts: one for each episode of drift that somebody should know of, to alerts.v1, the log and a webhook.
 
 An episode that begins so soon after the last that nobody need be told says so itself. What was told and not committed
-is told again after a crash, with the same id.
+is told again after a crash, with the same id. What came of a round of training is told to the log and the webhook: it
+is in ``runs.v1`` itself, where the console reads it.
 """
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumers.webhook import Webhook
-from maskwatch import kafka, metrics, reading
+from maskwatch import kafka, metrics, reading, verdicts
 from maskwatch.drift_messages import Alert, Episode
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.kafka import Record
 from maskwatch.messages import decode, encode
+from maskwatch.model_messages import RoundAlert, Run
 from maskwatch.settings import Settings
 from maskwatch.topics import Name, partition_count
 from maskwatch.worker import notify_ready
 
 POLL_MS = 1000
 RETRY_S = 1.0
+NEWS = timedelta(days=1)
+"""What came of a round longer ago is no news: whoever starts this for the first time is not told of all there were."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +48,7 @@ async def raise_alerts(settings: Settings, stop: asyncio.Event) -> None:
         kafka.running(kafka.durable_producer(settings), settings) as producer,
         kafka.running(kafka.group_consumer(settings, "alerts", None, "earliest"), settings) as consumer,
     ):
-        kafka.subscribe(consumer, settings, [Name.DRIFT])
+        kafka.subscribe(consumer, settings, [Name.DRIFT, Name.RUNS])
         notify_ready(f"alerts to {webhook.host}" if webhook else "alerts to the log")
         await _Alerting(settings, webhook, raised, producer).run(consumer, stop)
 
@@ -77,7 +82,7 @@ class _Alerting:
                 read = await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
             except KafkaError as error:
                 raise BrokerError(
-                    f"{Name.DRIFT} at {self._settings.bootstrap_servers} cannot be read: {error!r}"
+                    f"{Name.DRIFT} and {Name.RUNS} at {self._settings.bootstrap_servers} cannot be read: {error!r}"
                 ) from error
             for records in read.values():
                 for record in records:
@@ -87,6 +92,25 @@ class _Alerting:
                         log.warning("offsets not committed", error=why)
 
     async def _take(self, record: Record) -> None:
+        if record.topic.removeprefix(self._settings.kafka.topic_prefix) == Name.RUNS:
+            await self._take_run(record)
+        else:
+            await self._take_episode(record)
+
+    async def _take_run(self, record: Record) -> None:
+        try:
+            run = decode(record.value, Run) if record.value is not None else None
+        except MessageError as error:
+            _malformed(Name.RUNS, record, error)
+            return
+        alert = round_alert(run, datetime.now(UTC)) if run is not None else None
+        if alert is None:
+            return
+        log.warning("round", run=alert.id, text=alert.text, promote=alert.promote, conditions=list(alert.conditions))
+        taken = self._webhook is None or await self._webhook.post(msgspec.json.encode(alert), alert.id)
+        metrics.ALERTS.labels("told" if taken else "not-told").inc()
+
+    async def _take_episode(self, record: Record) -> None:
         try:
             episode = decode(record.value, Episode)
         except MessageError as error:
@@ -127,6 +151,30 @@ def needs_alert(episode: Episode, known: bool) -> bool:  # noqa: FBT001  # one o
     if not episode.alert or episode.phase == "end":
         return False
     return episode.phase == "start" or not known
+
+
+def round_alert(run: Run, now: datetime) -> RoundAlert | None:
+    """Return what is told of a round; None while it runs, if somebody stopped it, or if it is no news.
+
+    Examples
+    --------
+    >>> noon = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    >>> run = Run(id="r1", state="failed", started=noon, updated=noon, why="", labels=100, said="disk full")
+    >>> round_alert(run, noon).text
+    'a round of training failed: disk full'
+    """
+    if run.kind != "retrain" or run.state == "running" or run.stopped_by or now - run.updated > NEWS:
+        return None
+    if run.verdict is None:
+        text = "a round of training " + (f"failed: {run.said}" if run.state == "failed" else "ended without a verdict")
+        return RoundAlert(id=run.id, raised=now, text=text, promote=None)
+    return RoundAlert(
+        id=run.id,
+        raised=now,
+        text=verdicts.sentence(run.verdict),
+        promote=run.verdict.promote,
+        conditions=tuple(verdicts.rows(run.verdict)),
+    )
 
 
 def _malformed(name: Name, record: Record, error: MessageError) -> None:

@@ -7,7 +7,8 @@ doing a record again changes nothing, so that nothing is lost by a death between
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -15,6 +16,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from consumers.pseudo import Pseudo
 from maskwatch import kafka, metrics
 from maskwatch.errors import BrokerError, MessageError, StoreError
 from maskwatch.kafka import Record
@@ -63,16 +65,33 @@ async def keep_labels(settings: Settings, stop: asyncio.Event) -> None:
         kafka.subscribe(consumer, settings, [Name.LABELS])
         notify_ready("keeping labels")
         dataset = Dataset(settings, store, producer)
-        tidied = time.monotonic()
-        while not stop.is_set():
-            await _keep_batch(consumer, dataset, settings, stop)
-            # One member is enough; that of the first partition is always there.
-            if (
-                time.monotonic() - tidied >= TIDY_EVERY_S
-                and partitions(settings, Name.LABELS)[0] in consumer.assignment()
-            ):
-                tidied = time.monotonic()
-                await _tidy(dataset)
+        async with _labelling(settings, store, producer) as pseudo:
+            tidied = time.monotonic()
+            while not stop.is_set():
+                if pseudo is not None and pseudo.done():
+                    pseudo.result()
+                await _keep_batch(consumer, dataset, settings, stop)
+                # One member is enough; that of the first partition is always there.
+                if (
+                    time.monotonic() - tidied >= TIDY_EVERY_S
+                    and partitions(settings, Name.LABELS)[0] in consumer.assignment()
+                ):
+                    tidied = time.monotonic()
+                    await _tidy(dataset)
+
+
+@asynccontextmanager
+async def _labelling(
+    settings: Settings, store: Store, producer: AIOKafkaProducer
+) -> AsyncIterator["asyncio.Task[None] | None"]:
+    """Let a model label beside, if that is set."""
+    task = asyncio.create_task(Pseudo(settings, store, producer).run()) if settings.labels.pseudo else None
+    try:
+        yield task
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def _keep_batch(consumer: AIOKafkaConsumer, dataset: "Dataset", settings: Settings, stop: asyncio.Event) -> None:
@@ -154,6 +173,10 @@ class Dataset:
             # Somebody who had not heard of the erasure has labelled it: that must not bring it back.
             await self._erase(label.sha256)
             await self._publish(Name.LABELS, msgspec.structs.replace(known, sha256=label.sha256 or known.sha256))
+            return
+        if known is not None and known.made_by != "model" == label.made_by:
+            # What people have said is not replaced by what a model says, and is the newest again.
+            await self._publish(Name.LABELS, known)
             return
         # 1. What is erased is gone; a label that names its picture has it.
         if label.state == "erased":

@@ -6,41 +6,50 @@ or whose retrainer did, is started again and goes on where it was.
 """
 
 import asyncio
-import importlib.util
 import os
+import re
+import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Container
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from consumers.retrain_policy import Known, due
-from maskwatch import kafka, reading
+from consumers.mirroring import Mirroring
+from consumers.retrain_policy import Known, due, newest
+from maskwatch import kafka, reading, rounds, training_packages
 from maskwatch.drift_messages import Episode
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.kafka import Record
 from maskwatch.label_messages import FrameLabel
 from maskwatch.messages import decode, encode
-from maskwatch.model_messages import ModelCommand, Run, RunState, Verdict
+from maskwatch.model_messages import ModelCommand, Run, RunProgress, RunState, Verdict
 from maskwatch.settings import Settings
 from maskwatch.topics import Name, partitions
+from maskwatch.training_calls import STOPPED
 from maskwatch.worker import notify_ready
 
 POLL_MS = 1000
 SAY_EVERY_S = 5.0
 STOP_S = 20.0
-"""A training ends between two batches, and goes on later."""
+"""A round ends within some seconds of being asked to, and goes on later."""
 NICE = 19
+CHUNK = 65_536
+LONGEST = 1000
+"""Bytes of a line that is not at its end."""
+
 COMMAND = (sys.executable, "-m", "maskwatch", "retrain", "--here")
-STOPPED = 75
-"""EX_TEMPFAIL: the training was asked to stop, and goes on when it is started again."""
-PACKAGES = "ultralytics"
-"""What a training needs, and the base install has not."""
+_PLAIN = re.compile(r"[A-Za-z0-9-]{1,100}")
+"""What a round may be called: its folder has its name, and must not lie elsewhere."""
+
+MOST_COMMANDS = 100
+"""That are remembered; whoever may write to the topic must not fill our memory."""
 
 log = structlog.get_logger(__name__)
 
@@ -102,9 +111,10 @@ async def _wait(consumer: AIOKafkaConsumer, settings: Settings) -> None:
 @asynccontextmanager
 async def _following(retrainer: "Retrainer", settings: Settings) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(retrainer.follow(settings))
+        following = [tasks.create_task(work) for work in (retrainer.follow(settings), Mirroring(settings).run())]
         yield
-        following.cancel()
+        for task in following:
+            task.cancel()
 
 
 class Retrainer:
@@ -123,8 +133,12 @@ class Retrainer:
         self._producer = producer
         self._labels: dict[str, bool] = {}
         self._runs: dict[str, Run] = {}
-        self._episode: datetime | None = None
+        self._episodes: dict[str, Episode] = {}
         self._asked: ModelCommand | None = None
+        self._evaluations: dict[str, ModelCommand] = {}
+        self._stops: dict[str, ModelCommand] = {}
+        self._halt = asyncio.Event()
+        self._under_way = ""
         self._caught_up = asyncio.Event()
         self._told_missing = False
 
@@ -150,88 +164,154 @@ class Retrainer:
                 self._labels[key] = bool(label and label.state == "labelled" and label.made_by != "model")
             elif name == Name.DRIFT:
                 episode = decode(record.value, Episode)
-                self._episode = max(self._episode or episode.started, episode.started)
+                # Labels may confirm one later, and what tells of it is told elsewhere.
+                self._episodes[episode.id] = msgspec.structs.replace(episode, shifts=())
             elif name == Name.COMMANDS:
-                command = decode(record.value, ModelCommand)
-                self._asked = command if command.kind == "retrain" else self._asked
+                self._hear(decode(record.value, ModelCommand))
             else:
                 run = decode(record.value, Run)
-                self._runs[run.id] = run
+                if _PLAIN.fullmatch(run.id):
+                    self._runs[run.id] = run
         except MessageError as error:
             log.warning("malformed record skipped", topic=record.topic, offset=record.offset, error=str(error))
 
+    def _hear(self, command: ModelCommand) -> None:
+        if command.kind == "retrain":
+            self._asked = command
+        elif command.kind == "evaluate" and command.model is not None and _PLAIN.fullmatch(command.id):
+            self._evaluations[command.id] = command
+            while len(self._evaluations) > MOST_COMMANDS:
+                del self._evaluations[next(iter(self._evaluations))]
+        elif command.kind == "stop":
+            self._stops[command.run] = command
+            while len(self._stops) > MOST_COMMANDS:
+                del self._stops[next(iter(self._stops))]
+            if command.run == self._under_way:
+                self._halt.set()
+
     async def look(self, stop: asyncio.Event) -> None:
-        """Start a round if it is time, or go on with one, and wait for its end."""
-        last = max(self._runs.values(), key=lambda run: run.started, default=None)
-        if last is not None and last.state == "running":
-            again = msgspec.structs.replace(last, attempts=last.attempts + 1, updated=datetime.now(UTC))
-            await self._run(again, stop)
+        """Start a round or an evaluation if it is time, or go on with one, and wait for its end."""
+        going = next((run for run in self._runs.values() if run.state == "running"), None)
+        if going is not None:
+            await self._run(
+                msgspec.structs.replace(going, attempts=going.attempts + 1, updated=datetime.now(UTC)), stop
+            )
             return
+        tried = sorted((run for run in self._runs.values() if run.kind == "retrain"), key=lambda run: run.started)
+        # One that could not even begin answers who asked for it, and leaves drift, labels and the week to the next.
+        last = next((run for run in reversed(tried) if run.attempts), None)
         now = datetime.now(UTC)
-        asked = self._asked
-        known = Known(
-            sum(self._labels.values()), self._episode, asked.at if asked else None, asked.why if asked else "", last
-        )
+        labels = sum(self._labels.values())
+        wanted = next((one for one in self._evaluations.values() if one.id not in self._runs), None)
+        if wanted is not None:
+            why = wanted.why or "asked for"
+            run = Run(
+                id=wanted.id, state="running", started=now, updated=now, why=why, labels=labels, kind="evaluate",
+                progress=RunProgress(model=wanted.model),
+            )  # fmt: skip
+            await self._start(run, last, stop, waited_for=True)
+            return
+        asked = self._asked if self._asked and (not tried or self._asked.at > tried[-1].started) else None
+        episode = newest(self._episodes.values(), self._settings.retrain)
+        known = Known(labels, episode, asked.why if asked else None, last)
         why = due(known, self._settings.retrain, now)
-        if not why:
+        if why:
+            run = Run(
+                id=_fresh(f"{now:%Y%m%d-%H%M%S}", self._runs), state="running", started=now, updated=now, why=why,
+                labels=labels, new_labels=max(0, labels - (last.labels if last else 0)),
+            )  # fmt: skip
+            await self._start(run, last, stop, waited_for=asked is not None)
+
+    async def _start(self, run: Run, last: Run | None, stop: asyncio.Event, *, waited_for: bool) -> None:
+        if training_packages.are_here():
+            self._told_missing = False
+            await self._run(run, stop)
             return
-        if importlib.util.find_spec(PACKAGES) is None:
-            if not self._told_missing:
-                self._told_missing = True
-                log.warning("a round is due, and what trains is not installed: «make .venv/.train», 3 GB", why=why)
-            return
-        await self._run(
-            Run(id=f"{now:%Y%m%d-%H%M%S}", state="running", started=now, updated=now, why=why, labels=known.labels),
-            stop,
-        )
+        if not self._told_missing:
+            self._told_missing = True
+            log.warning(
+                "a round is due, and what trains is not installed", why=run.why, remedy=training_packages.remedy()
+            )
+        if waited_for:
+            # Whoever waits gets an answer, and the labels count for the next one.
+            labels, said = last.labels if last else 0, f"what trains is not installed: {training_packages.remedy()}"
+            never = msgspec.structs.replace(run, state="failed", said=said, labels=labels, new_labels=0, attempts=0)
+            await self._tell(never)
 
     async def _run(self, run: Run, stop: asyncio.Event) -> None:
+        self._halt.clear()
+        self._under_way = run.id
+        folder = self._settings.data_dir / "rounds" / run.id
+        if run.id in self._stops:
+            await self._give_up(run, folder)
+            return
         if run.attempts > self._settings.retrain.attempts:
             await self._tell(msgspec.structs.replace(run, state="failed", said="it was started too often"))
             return
-        log.info("round", run=run.id, why=run.why, attempt=run.attempts)
+        log.info("round", run=run.id, kind=run.kind, why=run.why, attempt=run.attempts)
         # 1. It is known before it runs: whoever takes over goes on with it.
         await self._tell(run)
         # 2. It runs.
-        folder = self._settings.data_dir / "rounds" / run.id
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
-            *("--out", str(folder), "--why", run.why, "--json"),
+            *_arguments(run, folder),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            preexec_fn=lambda: os.nice(NICE),
+            preexec_fn=give_way,
             start_new_session=True,
         )
-        saying = asyncio.create_task(self._say(run, process))
+        saying = asyncio.create_task(self._say(run, process, folder))
         output = asyncio.create_task(_all(process.stdout))
         ended = asyncio.create_task(process.wait())
-        stopping = asyncio.create_task(stop.wait())
+        stopping = [asyncio.create_task(event.wait()) for event in (stop, self._halt)]
         try:
-            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, *stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopping.cancel()
+            for one in stopping:
+                one.cancel()
             if process.returncode is None:
                 await _end(process, ended)
+            self._under_way = ""
             run = await saying
             told = await output
-        if stop.is_set() and process.returncode != 0:
+        code = process.returncode
+        if run.id in self._stops and code != 0:
+            await self._give_up(run, folder)
+            return
+        if stop.is_set() and code != 0:
             return
         # 3. What came of it is known.
-        code = process.returncode
         state: RunState = "finished" if code == 0 else "running" if _may_go_on(code) else "failed"
-        promote = _promote(told) if state == "finished" else None
-        await self._tell(msgspec.structs.replace(run, state=state, promote=promote, updated=datetime.now(UTC)))
+        verdict = _verdict(told) if state == "finished" else None
+        await self._tell(
+            msgspec.structs.replace(
+                run,
+                state=state,
+                promote=verdict.promote if verdict else None,
+                verdict=verdict,
+                updated=datetime.now(UTC),
+            )
+        )
 
-    async def _say(self, run: Run, process: asyncio.subprocess.Process) -> Run:
-        """Tell now and then what the round said last."""
-        told = 0.0
-        loop = asyncio.get_running_loop()
-        while process.stderr is not None and (line := await process.stderr.readline()):
-            run = msgspec.structs.replace(run, said=line.decode(errors="replace").strip(), updated=datetime.now(UTC))
-            if loop.time() - told >= SAY_EVERY_S:
-                told = loop.time()
+    async def _give_up(self, run: Run, folder: Path) -> None:
+        """Tell that a round was stopped: it will not go on, and people's pictures lie in its folder."""
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        by = self._stops[run.id].by
+        stopped = {"said": f"stopped by {by}", "stopped_by": by, "updated": datetime.now(UTC)}
+        await self._tell(msgspec.structs.replace(run, state="failed", **stopped))
+
+    async def _say(self, run: Run, process: asyncio.subprocess.Process, folder: Path) -> Run:
+        """Tell now and then how far the round is, and what it said last; return the last of both."""
+        said = _Said(run.said)
+        lines = asyncio.create_task(_last_line(process.stderr, said))
+        while True:
+            await asyncio.wait({lines}, timeout=SAY_EVERY_S)
+            now = msgspec.structs.replace(run, said=said.text, progress=rounds.read(folder) or run.progress)
+            changed, run = now != run, msgspec.structs.replace(now, updated=datetime.now(UTC))
+            if lines.done():
+                return run
+            if changed:
                 await self._tell(run)
-        return run
 
     async def _tell(self, run: Run) -> None:
         self._runs[run.id] = run
@@ -239,12 +319,24 @@ class Retrainer:
         await kafka.send(self._producer, self._settings, Name.RUNS, key=run.id, value=value, headers=headers)
 
 
+def _fresh(name: str, taken: Container[str]) -> str:
+    """Return a name that no other round has: two may begin within a second.
+
+    Examples
+    --------
+    >>> _fresh("r1", ["r1", "r1-2"])
+    'r1-3'
+    """
+    return next(one for one in (name, *(f"{name}-{number}" for number in range(2, 1000))) if one not in taken)
+
+
 async def _end(process: asyncio.subprocess.Process, ended: "asyncio.Task[int]") -> None:
-    """Ask a round to stop, which it does between two batches; if it does not, end it."""
+    """Ask a round to stop, which takes some seconds, whatever it does; if it does not, end it."""
     process.send_signal(signal.SIGTERM)
     await asyncio.wait({ended}, timeout=STOP_S)
-    if process.returncode is None:
-        process.kill()
+    # What it has started, too: it would hold what is read from it open, and train on for nobody.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     await ended
 
 
@@ -252,13 +344,44 @@ async def _all(stream: asyncio.StreamReader | None) -> bytes:
     return await stream.read() if stream is not None else b""
 
 
+def give_way() -> None:
+    """Run with what time is left over; called in the process of a round, which leads a session of its own."""
+    os.nice(NICE)
+    # Linux shares its time among sessions first, and only within one by what is nice: the session itself must be.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICE))
+
+
 def _may_go_on(code: int | None) -> bool:
     """Tell whether a round whose process ended so goes on when it is started again: it was killed, or stopped."""
     return code is not None and (code < 0 or code in {STOPPED, 128 + signal.SIGTERM, 128 + signal.SIGKILL})
 
 
-def _promote(told: bytes) -> bool | None:
+def _verdict(told: bytes) -> Verdict | None:
     try:
-        return msgspec.json.decode(told, type=Verdict).promote
+        return msgspec.json.decode(told, type=Verdict)
     except msgspec.MsgspecError:
         return None
+
+
+def _arguments(run: Run, folder: Path) -> list[str]:
+    judged = run.progress.model if run.kind == "evaluate" and run.progress else None
+    judge = ["--judge", judged.sha256] if judged else []
+    return ["--out", str(folder), "--why", run.why, *judge, "--json"]
+
+
+class _Said:
+    """The last line that a round said."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+async def _last_line(stream: asyncio.StreamReader | None, said: _Said) -> None:
+    # Libraries that train print there too, bars that never end a line among them.
+    rest = b""
+    while stream is not None and (read := await stream.read(CHUNK)):
+        *lines, rest = re.split(rb"[\r\n]+", rest[-LONGEST:] + read)
+        for line in lines:
+            said.text = line.decode(errors="replace").strip() or said.text
+    said.text = rest.decode(errors="replace").strip() or said.text

@@ -1,8 +1,10 @@
 """When a round of the learning loop starts by itself. Pure: what is known comes in, and so does the time."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from maskwatch.drift_messages import Episode
 from maskwatch.learning_settings import RetrainSettings
 from maskwatch.model_messages import Run
 
@@ -13,12 +15,11 @@ class Known(NamedTuple):
     labels: int
     """People's labels that there are."""
     episode: datetime | None
-    """Start of the newest episode of drift."""
-    asked: datetime | None
-    """When somebody last asked for a round."""
-    asked_why: str
+    """Start of the newest episode of drift that counts (:func:`newest`)."""
+    asked: str | None
+    """Why somebody asked for a round that has not begun; empty if no reason was given, None if nobody asked."""
     last: Run | None
-    """The newest round."""
+    """The newest round that began."""
 
 
 def due(known: Known, settings: RetrainSettings, now: datetime) -> str:
@@ -42,26 +43,45 @@ def due(known: Known, settings: RetrainSettings, now: datetime) -> str:
     --------
     >>> from datetime import UTC
     >>> noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
-    >>> due(Known(120, noon, None, "", None), RetrainSettings(), noon)
+    >>> due(Known(120, noon, None, None), RetrainSettings(), noon)
     '120 new labels, and a drift'
-    >>> due(Known(99, noon, None, "", None), RetrainSettings(), noon)
+    >>> due(Known(99, noon, None, None), RetrainSettings(), noon)
     ''
     """
     last = known.last
     if last is not None and last.state == "running":
         return ""
-    if known.asked is not None and (last is None or known.asked > last.started):
-        return known.asked_why or "asked for"
+    if known.asked is not None:
+        return known.asked or "asked for"
     rests = last is not None and now - last.updated < timedelta(seconds=settings.cooldown_s)
     new = known.labels - (last.labels if last else 0)
     if not settings.automatic or rests or new < settings.labels:
         return ""
+    drift = ", and a confirmed drift" if settings.require_confirmation else ", and a drift"
     reasons = [
-        (known.episode is not None and (last is None or known.episode > last.started), ", and a drift"),
+        (known.episode is not None and (last is None or known.episode > last.started), drift),
         (last is not None and last.started < scheduled(now, settings), ", and the weekly round"),
         (new >= settings.alone, ""),
     ]
     return next((f"{new} new labels{reason}" for holds, reason in reasons if holds), "")
+
+
+def newest(episodes: Iterable[Episode], settings: RetrainSettings) -> datetime | None:
+    """Return when the newest episode began that counts: any, or with `require_confirmation` those that labels confirm.
+
+    Parameters
+    ----------
+    episodes
+        The newest record of each.
+    settings
+        Whether they must be confirmed.
+    """
+    counting = (
+        episode.started
+        for episode in episodes
+        if not settings.require_confirmation or (episode.confirmation is not None and episode.confirmation.confirmed)
+    )
+    return max(counting, default=None)
 
 
 def scheduled(now: datetime, settings: RetrainSettings) -> datetime:

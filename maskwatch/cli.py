@@ -5,12 +5,10 @@ detector needs. Errors that we raise on purpose end in one line and an exit code
 where it happened.
 """
 
-import asyncio
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,35 +24,21 @@ from maskwatch.label_commands import dataset
 from maskwatch.lazy import call
 from maskwatch.messages import CLASSES
 from maskwatch.model_commands import mlflow, models
-from maskwatch.quantities import parse_duration, parse_size
+from maskwatch.recording_commands import DURATION, record, replay
+from maskwatch.scene_commands import scene
+from maskwatch.secret_commands import secrets
 from maskwatch.settings import FILE_VARIABLE, Settings, describe, load
 from maskwatch.training_commands import evaluate, export, retrain, train
 
 STAGES = ("detector", "live", "api", "alerts", "dataset", "rollout", "retrainer", "archive", "mqtt")
 SECTIONS = {
-    "Run": ("up", "doctor", "topics", "settings"),
+    "Run": ("up", "doctor", "topics", "settings", "secrets"),
     "Cameras": ("cameras", "camera", "scene"),
     "Watch": ("tail", "record", "replay", "drift"),
     "Train": ("data", "train", "export", "evaluate", "retrain", "models", "mlflow"),
     "Stages, one process each": STAGES,
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-def quantity(parse: Callable[[str], float]) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
-    """Make an option of what people write as ``2GB`` or ``10m``."""
-
-    def callback(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
-        try:
-            return None if value is None else parse(value)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
-
-    return callback
-
-
-_SIZE: Any = {"metavar": "SIZE", "callback": quantity(parse_size)}
-_DURATION: Any = {"metavar": "TIME", "callback": quantity(parse_duration)}
 
 
 class SectionedGroup(click.Group):
@@ -212,37 +196,8 @@ main.add_command(train)
 main.add_command(export)
 main.add_command(evaluate)
 main.add_command(retrain)
-
-
-@main.group(short_help="Turn the demo scene's knobs; draw pictures for training.")
-def scene() -> None:
-    """Turn the demo scene's knobs while it runs, or draw annotated pictures."""
-
-
-@scene.command("set", short_help="Turn knobs, such as light=0.3.")
-@click.argument("knobs", nargs=-1, required=True, metavar="KNOB=VALUE...")
-@click.option("--camera", "camera_id", default="demo", show_default=True, help="Which scene.")
-@click.pass_obj
-def scene_set(settings: Settings, knobs: tuple[str, ...], camera_id: str) -> None:
-    """Turn knobs: light, blur, noise, colour, masks, crowd.
-
-    Example: maskwatch scene set light=0.3 crowd=8
-    """
-    turned = asyncio.run(call("producers.knobs:turn", settings, camera_id, knobs))
-    click.echo(f"{camera_id}: {turned}")
-
-
-@scene.command("draw", short_help="Draw annotated pictures, as Pascal VOC.")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--count", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
-def scene_draw(folder: Path, count: int, seed: int) -> None:
-    """Write drawn people with their true boxes into FOLDER.
-
-    Example: maskwatch scene draw drawn --count 400
-    """
-    call("producers.drawn:write_voc", folder, count, seed)
-    click.echo(f"{count} pictures in {folder}")
+main.add_command(scene)
+main.add_command(secrets)
 
 
 @main.command(short_help="Print what is detected, as it is; or save frames.")
@@ -250,7 +205,7 @@ def scene_draw(folder: Path, count: int, seed: int) -> None:
 @click.option("--camera", "keys", multiple=True, metavar="ID", help="Only this camera (or upload); repeatable.")
 @click.option("--label", "labels", multiple=True, type=click.Choice(CLASSES), help="Only with such a face; repeatable.")
 @click.option("--min-score", "least_score", type=click.FloatRange(0, 1), default=0.0, help="Only with a face so sure.")
-@click.option("--since", "since_s", **_DURATION, help="Begin that far back, such as 10m.")
+@click.option("--since", "since_s", **DURATION, help="Begin that far back, such as 10m.")
 @click.option("--from-beginning", is_flag=True, help="Begin with the oldest that is still there.")
 @click.option("--group", default="", metavar="NAME", help="Keep the place in Kafka: the next time goes on there.")
 @click.option("--count", type=click.IntRange(1), help="End after so many.")
@@ -267,53 +222,8 @@ def tail(settings: Settings, /, kind: str, **options: Any) -> None:  # noqa: ANN
     call("maskwatch.tail:command", settings, kind, **options)
 
 
-@main.command(short_help="Record topics into a file; --info tells what is in one.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--topic", "names", multiple=True, metavar="NAME", help="Which, repeatable; default: frames.live.v1.")
-@click.option("--all", "every", is_flag=True, help="Every topic.")
-@click.option("--camera", "cameras", multiple=True, metavar="ID", help="Only this camera; repeatable.")
-@click.option("--since", "since_s", **_DURATION, help="Begin that far back, such as 10m, and end with now.")
-@click.option("--from-beginning", is_flag=True, help="Begin with the oldest that is still there, and end with now.")
-@click.option("--follow", is_flag=True, help="Having begun in the past, go on with what comes.")
-@click.option("--max-size", "max_bytes", **_SIZE, default="2GB", show_default=True, help="Size of FILE at most.")
-@click.option("--duration", "duration_s", **_DURATION, help="End after that long, such as 90s.")
-@click.option("--force", is_flag=True, help="Replace FILE.")
-@click.option("--info", is_flag=True, help="Record nothing: tell what is in FILE.")
-@click.option("--json", "as_json", is_flag=True, help="Tell what is in FILE for scripts.")
-@click.pass_obj
-def record(settings: Settings, /, *, info: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401  # click's
-    """Record frames with their headers, or any topic, into FILE until Ctrl-C.
-
-    Example: maskwatch record visit.mcap --camera door-2 --duration 90s
-
-    What was written can be replayed, whatever ends the recording; see docs/recording.md.
-    """
-    if info:
-        call("maskwatch.recording.info:show", options["file"], as_json=as_json)
-        return
-    call("consumers.recorder:command", settings, as_json=as_json, **options)
-
-
-@main.command(short_help="Publish a recording again, as new frames.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--speed", type=click.FloatRange(0, 1000, min_open=True), default=1.0, show_default=True, help="2: twice."
-)
-@click.option("--fast", is_flag=True, help="As fast as Kafka takes it, every frame acknowledged.")
-@click.option("--loop", is_flag=True, help="Begin again at the end, until Ctrl-C.")
-@click.option("--topic", "names", multiple=True, metavar="NAME", help="Which, repeatable; default: the frames, live.")
-@click.option("--camera", "cameras", multiple=True, metavar="ID", help="Only this camera; repeatable.")
-@click.option("--rename", "renamed", multiple=True, metavar="OLD=NEW", help="Replay a camera under another id.")
-@click.option("--as-recorded", is_flag=True, help="Keep the ids of the frames: headers byte for byte.")
-@click.pass_obj
-def replay(settings: Settings, /, **options: Any) -> None:  # noqa: ANN401  # click's
-    """Publish the frames of a recording at the pace they came, or faster.
-
-    Example: maskwatch replay visit.mcap --speed 2 --rename door-2=door-2-again
-
-    The console shows the cameras while it lasts; a file that is cut off is replayed up to the cut.
-    """
-    call("producers.replay:command", settings, **options)
+main.add_command(record)
+main.add_command(replay)
 
 
 @main.command(short_help="Detect faces on frames.")
@@ -382,13 +292,15 @@ def mqtt(settings: Settings) -> None:
 
 
 @main.command(short_help="Serve the console, REST and WebSocket.")
+@click.option("--routers", metavar="NAME,…", default="", help="Only these calls, such as live or signals,episodes.")
 @click.pass_obj
-def api(settings: Settings) -> None:
-    """Serve the console and the API.
+def api(settings: Settings, *, routers: str) -> None:
+    """Serve the console and the API, or some of its calls, so that several processes share the work.
 
-    Example: MASKWATCH_API__PORT=9000 maskwatch api
+    Example: MASKWATCH_API__PORT=8002 maskwatch api --routers live
     """
-    call("maskwatch.lazy:run_stage", "api", "api.app:serve", settings)
+    stage = call("api.app:stage", [name.strip() for name in routers.split(",") if name.strip()])
+    call("maskwatch.worker:run", "api", stage, settings)
 
 
 def run() -> NoReturn:

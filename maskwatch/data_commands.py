@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from maskwatch.lazy import call
 from maskwatch.settings import Settings
+from maskwatch.training_packages import call
 
 FORMATS = ("voc", "yolo", "coco")
 _FILE = click.Path(path_type=Path, dir_okay=False)

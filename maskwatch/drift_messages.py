@@ -122,6 +122,22 @@ class Shift(msgspec.Struct, frozen=True):
     """False once it is back."""
 
 
+class Confirmation(msgspec.Struct, frozen=True):
+    """What people's labels of an episode's frames say of the model: whether it is worse on them than it was before."""
+
+    labels: int
+    """Of the episode's frames on which the model or people see a face."""
+    confirmed: bool
+    text: str
+    """For people."""
+    before: float | None = None
+    """Mean agreement (F1) on frames from before the episode; None while there are too few."""
+    after: float | None = None
+    """Mean agreement on the episode's frames."""
+    drop: float | None = None
+    """Lower bound of the drop, one-sided 95 %, by bootstrap over frames."""
+
+
 class Episode(msgspec.Struct, frozen=True):
     """A time in which a camera, or what is seen on it, differs from its reference (``drift.v1``).
 
@@ -151,6 +167,8 @@ class Episode(msgspec.Struct, frozen=True):
     after: FrameRef | None = None
     alert: bool = True
     """False if it came so soon after the last that nobody need be told."""
+    confirmation: Confirmation | None = None
+    """What labels say of it, which may come after its end; None while nobody has labelled a frame of it."""
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -180,7 +198,8 @@ class LabelRequest(msgspec.Struct, frozen=True):
     frame: FrameRef
     model: ModelRef
     objects: tuple[DetectedFace, ...]
-    why: Literal["near-threshold", "drift", "rare", "random"]
+    why: Literal["near-threshold", "drift", "rare", "random", "asked"]
+    """Asked: a person wants this very frame to be labelled."""
     text: str
     """One plain sentence for people, such as «score 0.48, near the threshold»."""
     requested: datetime

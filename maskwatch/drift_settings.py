@@ -37,6 +37,12 @@ class DriftSettings(Group):
     every: int = Field(5, ge=1, description="samples between two comparisons")
     persist: int = Field(3, ge=1, description="comparisons in a row that must find a drift before it is one")
     budget: float = Field(1, gt=0, description="false episodes that each camera may have in a month")
+    confirm_labels: int = Field(
+        30, ge=5, description="people's labels of an episode that can confirm it, and as many from before it"
+    )
+    confirm_drop: float = Field(
+        0.05, ge=0, lt=1, description="agreement with people must have fallen by more than this, by its lower bound"
+    )
     cooldown_s: float = Field(900, ge=0, description="so soon after an episode another raises no alert, in seconds")
     adopt_s: float = Field(86_400, gt=0, description="what an episode shows for so long becomes the new reference")
     summary_s: float = Field(60, gt=0, description="a record of signals.v1 spans so many seconds")
@@ -66,6 +72,10 @@ class SamplingSettings(Group):
     """Which frames people are asked to label."""
 
     per_day: int = Field(200, ge=0, description="frames of each camera a day at most; 0 chooses none")
+    drift_share: float = Field(
+        0.6, ge=0, le=1, description="share of them that is kept for when the camera is in drift"
+    )
+    drift_every_s: float = Field(10, ge=0, description="seconds between those, at least")
     near: float = Field(0.15, gt=0, lt=1, description="a score so close to detector.score is near the threshold")
     random_share: float = Field(0.1, ge=0, le=1, description="share that is chosen by chance alone, for comparison")
     seed: int = Field(1, description="what is chosen by chance follows from this")

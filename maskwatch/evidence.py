@@ -6,6 +6,8 @@ recorded, and else its nearest neighbour.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -15,7 +17,7 @@ from aiokafka.errors import KafkaError
 from maskwatch import kafka
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.kafka import Record
-from maskwatch.messages import FrameInfo, FrameRef, read_frame_headers
+from maskwatch.messages import Box, Detection, FrameInfo, FrameRef, decode, read_frame_headers
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 
@@ -27,6 +29,7 @@ AHEAD = timedelta(seconds=30)
 """By so much a camera's clock may be ahead of Kafka's, by which the place is found."""
 
 POLL_MS = 200
+LIVE_POLL_MS = 1000
 
 
 class Evidence(NamedTuple):
@@ -68,6 +71,95 @@ async def picture(settings: Settings, frame: FrameRef, timeout_s: float = TIMEOU
             return await _nearest(consumer, place, frame)
     except (TimeoutError, KafkaError) as error:
         raise BrokerError(f"the picture of {frame.id} was not read within {timeout_s:g} s: {error!r}") from error
+
+
+async def very_picture(settings: Settings, frame: FrameRef, timeout_s: float = TIMEOUT_S) -> bytes | None:
+    """Return the very picture of a frame: from the recording, else from where it was live; None if it is gone.
+
+    Parameters
+    ----------
+    settings
+        Name the cluster.
+    frame
+        As a detection names it.
+    timeout_s
+        Longest time for it, in seconds, wherever it is looked for.
+
+    Raises
+    ------
+    BrokerError
+        If Kafka does not answer in time.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            found = await picture(settings, frame, timeout_s)
+            return found.jpeg if found is not None and found.exact else await _live_picture(settings, frame)
+    except (TimeoutError, KafkaError) as error:
+        raise BrokerError(f"the picture of {frame.id} was not read within {timeout_s:g} s: {error!r}") from error
+
+
+async def _live_picture(settings: Settings, frame: FrameRef) -> bytes | None:
+    place = TopicPartition(frame.topic, frame.partition)
+    async with kafka.running(kafka.lone_consumer(settings, [place]), settings) as consumer:
+        begin = (await consumer.beginning_offsets([place]))[place]
+        end = (await consumer.end_offsets([place]))[place]
+        if not begin <= frame.offset < end:
+            return None
+        consumer.seek(place, frame.offset)
+        for record in (await consumer.getmany(place, timeout_ms=LIVE_POLL_MS, max_records=1)).get(place, []):
+            named = dict(record.headers).get("ce_id")
+            return bytes(record.value) if record.offset == frame.offset and named == frame.id.encode() else None
+    return None
+
+
+async def faces(settings: Settings, info: FrameInfo, partition: int, timeout_s: float = TIMEOUT_S) -> list[Box] | None:
+    """Return where a model saw faces on a frame, None if nobody has told what was seen on it.
+
+    Parameters
+    ----------
+    settings
+        Name the cluster.
+    info
+        The frame.
+    partition
+        Where its camera's records lie, in every topic of so many partitions.
+    timeout_s
+        Longest time for it, in seconds.
+
+    Raises
+    ------
+    BrokerError
+        If Kafka does not answer in time.
+    """
+    place = TopicPartition(f"{settings.kafka.topic_prefix}{Name.DETECTIONS}", partition)
+    consumer = kafka.lone_consumer(settings, [place])
+    try:
+        async with asyncio.timeout(timeout_s), kafka.running(consumer, settings):
+            async for detection in _detections(consumer, place, info):
+                if detection.frame.id == info.id:
+                    return [face.box for face in detection.objects]
+    except (TimeoutError, KafkaError) as error:
+        raise BrokerError(f"what was seen on {info.id} was not read within {timeout_s:g} s: {error!r}") from error
+    return None
+
+
+async def _detections(consumer: AIOKafkaConsumer, place: TopicPartition, info: FrameInfo) -> AsyncIterator[Detection]:
+    """Yield the detections of a frame's camera, from before the frame until after it."""
+    end = (await consumer.end_offsets([place]))[place]
+    since = int((info.captured - AHEAD).timestamp() * 1000)
+    first = (await consumer.offsets_for_times({place: since})).get(place)
+    if first is None:
+        return
+    consumer.seek(place, first.offset)
+    while await consumer.position(place) < end:
+        for record in (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, []):
+            with suppress(MessageError):
+                detection = decode(record.value, Detection)
+                if detection.frame.camera != info.camera:
+                    continue
+                if detection.frame.captured > info.captured + NEAR:
+                    return
+                yield detection
 
 
 async def _nearest(consumer: AIOKafkaConsumer, place: TopicPartition, frame: FrameRef) -> Evidence | None:

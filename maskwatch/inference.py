@@ -31,6 +31,9 @@ Rows = NDArray[np.float32]
 WARN_SHARE = 1 / 3
 """People are warned after this share of the time after which inference counts as stuck."""
 
+FREE_EVERY_S = 0.5
+"""Between the networks of a model that is done with: freeing one holds Python's lock for 0.1 s and more."""
+
 GOLDEN_SCORE = 0.2
 GOLDEN_IOU = 0.7
 """The golden answer may differ by this much in score, and overlap this little: precisions differ a bit."""
@@ -297,6 +300,13 @@ class Detector:
     def close(self) -> None:
         """Let the threads end; what runs is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def free(self) -> None:
+        """Close, and free the networks one after the other: what else the process does goes on in between."""
+        self.close()
+        while self._networks:
+            await asyncio.sleep(FREE_EVERY_S)
+            self._networks.popitem()
 
 
 def read_rows(rows: Rows, size: tuple[int, int], affine: pictures.Affine, score: float) -> tuple[DetectedFace, ...]:

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from maskwatch.errors import BrokerError, SettingsError
 from maskwatch.messages import LARGEST_JPEG
+from maskwatch.refusals import explained, forbidden, reason, refuse_expired
 from maskwatch.settings import Settings
 
 SESSION_TIMEOUT_MS = 10_000
@@ -81,6 +82,7 @@ def connection_options(settings: Settings) -> dict[str, Any]:
             context = ssl.create_default_context(cafile=str(kafka.ca_file) if kafka.ca_file else None)
             if kafka.cert_file:
                 context.load_cert_chain(kafka.cert_file, kafka.key_file)
+                refuse_expired(kafka.cert_file)
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(f"kafka.ca_file, kafka.cert_file or kafka.key_file cannot be used: {error}") from error
         options["ssl_context"] = context
@@ -270,22 +272,58 @@ async def running(client: _Client, settings: Settings) -> AsyncIterator[_Client]
     Raises
     ------
     BrokerError
-        If the cluster cannot be reached in time or refuses.
+        If the cluster cannot be reached in time or refuses, also later what it is asked for.
     """
     try:
         try:
             async with asyncio.timeout(settings.kafka.timeout_s):
                 await client.start()
         except (KafkaError, TimeoutError, OSError) as error:
+            why = await _why(settings, error) or (
+                "is it running? «maskwatch up» starts one, kafka.bootstrap_servers names yours"
+            )
             raise BrokerError(
-                f"Kafka at {settings.bootstrap_servers} cannot be used ({type(error).__name__}): is it running? "
-                "«maskwatch up» starts one, kafka.bootstrap_servers names yours, «maskwatch doctor» tells what is "
-                "reachable"
+                f"Kafka at {settings.bootstrap_servers} cannot be used ({type(error).__name__}): {why}; "
+                "«maskwatch doctor» tells what is reachable"
             ) from error
-        yield client
+        try:
+            yield client
+        except Exception as error:
+            # Whether a client may do what it does is found out while it does it.
+            if refused := forbidden(error, settings.kafka):
+                raise BrokerError(f"Kafka at {settings.bootstrap_servers} refuses: {refused}") from error
+            raise
     finally:
         # Also when somebody did not want to wait for the start: what was opened by then is open.
         await _stop(client)
+
+
+@asynccontextmanager
+async def administering(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Open a client that asks about the cluster or changes it, within a bound for all that is done with it.
+
+    Raises
+    ------
+    BrokerError
+        If the cluster does not answer in time.
+    """
+    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(settings.kafka.timeout_s * 1000))
+    try:
+        async with asyncio.timeout(settings.kafka.timeout_s * 3):
+            try:
+                await admin.start()
+                yield admin
+            finally:
+                await admin.close()
+    except (KafkaError, TimeoutError, OSError) as error:
+        why = await _why(settings, error) or "«maskwatch doctor» tells what is reachable"
+        raise BrokerError(
+            f"Kafka at {settings.bootstrap_servers} does not answer ({error.__class__.__name__}); {why}"
+        ) from error
+
+
+async def _why(settings: Settings, error: Exception) -> str:
+    return explained(error, settings.kafka) or await reason(settings.kafka, connection_options(settings))
 
 
 async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:

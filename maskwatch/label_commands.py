@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from maskwatch.data_commands import FORMATS, data
-from maskwatch.lazy import call
 from maskwatch.settings import Settings
+from maskwatch.training_packages import call
 
 
 @click.command(short_help="Keep labels and their pictures in the store.")

@@ -29,4 +29,12 @@ class LabelSettings(Group):
     frozen: Path | None = Field(
         FROZEN, description="manifest whose test part is frozen: what looks like it is refused; empty refuses nothing"
     )
+    pseudo: bool = Field(
+        default=False, description="let a model label frames of whose faces it is sure; they only count as rehearsal"
+    )
+    pseudo_score: float = Field(0.8, gt=0, lt=1, description="every face of such a frame has a higher score")
+    pseudo_per_day: int = Field(50, ge=1, description="such frames of each camera a day, at most")
+    blur: bool = Field(
+        default=False, description="show the faces of labelled frames and of an episode's pictures as a mosaic"
+    )
     days: int = Field(0, ge=0, description="labels and their pictures are erased after so many days; 0: never")

@@ -48,6 +48,11 @@ FRAMES_SKIPPED = Counter(
 FRAMES_REFUSED = Counter("maskwatch_frames_refused", "Frames sent to the dead letters", ["lane"])
 DETECT_SECONDS = Histogram("maskwatch_detect_seconds", "Decode and inference of one frame", buckets=_STEPS)
 BATCH_FRAMES = Histogram("maskwatch_batch_frames", "Frames in a batch", buckets=(1, 2, 4, 8, 16, 32, 64))
+FRAMES_SHADOWED = Counter(
+    "maskwatch_frames_shadowed",
+    "Frames chosen for the model before the champion to look at too, by outcome: told, busy, failed",
+    ["outcome"],
+)
 FRAME_AGE_SECONDS = Histogram(
     "maskwatch_frame_age_seconds",
     "From the broker's append of a frame to its detection's acknowledgement",

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from maskwatch.lazy import call
 from maskwatch.settings import Settings
 from maskwatch.training_commands import model_folder
+from maskwatch.training_packages import call
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 _PLACE = click.Path(path_type=Path, file_okay=False)
@@ -154,3 +154,28 @@ def models_roll_back(settings: Settings, *, why: str) -> None:
     Example: maskwatch models roll-back --why "finds fewer faces at the door"
     """
     call("maskwatch.promoting:roll_back", settings, why=why)
+
+
+@models.command("watch", short_help="How the champion and the model before it agree.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.pass_obj
+def models_watch(settings: Settings, *, as_json: bool) -> None:
+    """Print what the champion and the model before it have seen on the same live frames, by camera.
+
+    Example: maskwatch models watch
+
+    After a promotion the model before looks at one frame in twenty for a day; see docs/models.md.
+    """
+    call("maskwatch.watching:show", settings, as_json=as_json)
+
+
+@models.command("mirror", short_help="Let MLflow's aliases say which model serves.")
+@click.pass_obj
+def models_mirror(settings: Settings) -> None:
+    """Let the aliases champion and previous name in MLflow what models.v1 says; it may be given as often as you like.
+
+    Example: maskwatch models mirror
+
+    Models that MLflow does not know are fetched from the store and registered. The retrainer does the same by itself.
+    """
+    call("training.mirror:command", settings)

@@ -52,6 +52,20 @@ class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
     candidate_mistakes: int
 
 
+class SourceLabels(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the labels of one source agree with what both models see on its pictures of the holdout."""
+
+    source: str
+    pictures: int
+    faces: int
+    """That were labelled."""
+    champion: float | None
+    """F1 of faces with the same class, champion against labels; None without a face on either side."""
+    candidate: float | None
+    doubted: int
+    """Faces that both models find, and both call by the same other class than their label."""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """How a candidate was judged against the champion."""
 
@@ -69,6 +83,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The input that disagreements are of."""
     disagreements: tuple[Disagreement, ...] = ()
     """Most different first."""
+    sources: tuple[SourceLabels, ...] = ()
+    """Whose labels judged; the most doubted first."""
 
 
 class PublishedModel(msgspec.Struct, frozen=True):
@@ -80,7 +96,7 @@ class PublishedModel(msgspec.Struct, frozen=True):
     """Of its ``model.json``, which names every other file with its own."""
 
 
-class Champion(msgspec.Struct, frozen=True, kw_only=True):
+class Champion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The model that serves from now on, on ``models.v1``; the newest record is the truth."""
 
     model: PublishedModel | None
@@ -92,6 +108,8 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the command that made it so."""
     by: str
     why: str
+    rolled_back: bool = False
+    """Whether it was brought back: then nothing is watched, for the one before it was found to be bad."""
 
 
 VersionState = Literal["candidate", "refused", "champion", "retired"]
@@ -108,7 +126,9 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
 
 
-CommandKind = Literal["propose", "promote", "roll-back", "retrain"]
+CommandKind = Literal["propose", "promote", "roll-back", "retrain", "evaluate", "stop"]
+FOR_RETRAINER: frozenset[CommandKind] = frozenset({"retrain", "evaluate", "stop"})
+"""What is asked of the retrainer; the rest is the rollout's."""
 
 
 class ModelCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,19 +139,85 @@ class ModelCommand(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     at: datetime
     model: PublishedModel | None = None
-    """Which one is proposed or promoted; it lies in the store already."""
+    """Which one is proposed, promoted or evaluated; it lies in the store already."""
     instead_of: str | None = None
     """``sha256`` of the champion that whoever asks has seen, empty for each worker's own; None: whichever it is."""
     verdict: Verdict | None = None
     """Of a proposal: it is promoted if the verdict says so."""
     why: str = ""
+    run: str = ""
+    """Of a stop: which round."""
+
+
+class RoundAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a round, as it is posted to `alerts.webhook`."""
+
+    id: str
+    """Of the round."""
+    raised: datetime
+    text: str
+    """One sentence for people."""
+    promote: bool | None
+    """What the gate said; None if the round failed before."""
+    conditions: tuple[str, ...] = ()
+    """The gate's table, a line each."""
 
 
 RunState = Literal["running", "finished", "failed"]
+RunKind = Literal["retrain", "evaluate"]
+Stage = Literal["data", "training", "exporting", "judging", "proposing"]
+
+
+class EpochFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """An epoch that is done: what it lost, and how the checkpoint does on val."""
+
+    epoch: int
+    """From 1."""
+    losses: dict[str, float]
+    map50: float
+    map50_95: float
+    seconds: float
+
+
+class Lesson(msgspec.Struct, frozen=True, kw_only=True):
+    """What a round learns from, and what judges it."""
+
+    learnt: int
+    """Pictures that people labelled, and it learns from."""
+    holdout: int
+    """Pictures that people labelled, and it is judged by."""
+    rehearsed: int
+    """Pictures of earlier trainings."""
+    drawn: int
+    """Pictures that an epoch has."""
+    faces: dict[str, int]
+    """Faces that people marked, by class."""
+    sources: dict[str, int]
+    """Pictures that people labelled, by camera or import."""
+
+
+class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a round is."""
+
+    stage: Stage = "data"
+    share: float = 0.0
+    """Of the stage, 0..1."""
+    epoch: int = 0
+    """Which is under way, from 1."""
+    epochs: int = 0
+    seconds_left: float | None = None
+    """Of the training; None while it is not known."""
+    expected_minutes: float | None = None
+    """Of the training, as was said before it began."""
+    lesson: Lesson | None = None
+    history: tuple[EpochFigures, ...] = ()
+    """The epochs that are done."""
+    model: PublishedModel | None = None
+    """What came of it, or what is judged."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One round of the learning loop, on ``runs.v1``; the newest record of each counts."""
+    """One round of the learning loop, or one evaluation, on ``runs.v1``; the newest record of each counts."""
 
     id: str
     state: RunState
@@ -145,4 +231,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     promote: bool | None = None
     """What the gate said, once it did."""
     attempts: int = 1
-    """How often its process was started."""
+    """How often its process was started; 0 if it never was, for want of what trains."""
+    kind: RunKind = "retrain"
+    """An evaluation judges a version and promotes nothing."""
+    new_labels: int = 0
+    """Of `labels`, those that no round before had."""
+    stopped_by: str = ""
+    """Who stopped it: it failed for that, and does not go on."""
+    progress: RunProgress | None = None
+    verdict: Verdict | None = None
+    """Once it is finished."""

@@ -4,12 +4,14 @@ import asyncio
 import getpass
 import os
 import uuid
+from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
+from aiokafka import AIOKafkaProducer
 
 from maskwatch import kafka, reading
 from maskwatch.errors import BrokerError, ModelError
@@ -103,7 +105,7 @@ async def _promote(settings: Settings, which: str, verdict: Verdict | None, why:
     if folder.is_dir():
         model = await asyncio.to_thread(publish, folder, Store(settings))
     else:
-        model = _known(which, await versions_of(settings))
+        model = find(which, await versions_of(settings))
     serves = champion.model if champion else None
     if serves == model:
         raise ModelError(f"{model.name} {model.version} serves already")
@@ -143,7 +145,14 @@ async def versions_of(settings: Settings) -> dict[str, ModelVersion]:
     return {version.model.sha256: version for version in found}
 
 
-def _known(which: str, versions: dict[str, ModelVersion]) -> PublishedModel:
+def find(which: str, versions: Mapping[str, ModelVersion]) -> PublishedModel:
+    """Find a model that was published by its version or its SHA-256.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or there are several of that version; the message names what there is.
+    """
     found = [one.model for one in versions.values() if which in {one.model.version, one.model.sha256}]
     if not found:
         known = ", ".join(sorted(one.model.version for one in versions.values())) or "none yet"
@@ -172,10 +181,32 @@ def _command(
     )  # fmt: skip
 
 
+async def send(command: ModelCommand, producer: AIOKafkaProducer, settings: Settings, source: str) -> None:
+    """Publish a command; on return Kafka has acknowledged it.
+
+    Parameters
+    ----------
+    command
+        What is asked.
+    producer
+        Durable and running.
+    settings
+        Name the cluster.
+    source
+        Who writes it, such as ``/cli``.
+
+    Raises
+    ------
+    BrokerError
+        If Kafka does not take it in time.
+    """
+    value, headers = encode(command, kind="maskwatch.model-command.v1", source=source, id=command.id, time=command.at)
+    await kafka.send(producer, settings, Name.COMMANDS, key=command.kind, value=value, headers=headers)
+
+
 async def _send(settings: Settings, command: ModelCommand) -> None:
-    value, headers = encode(command, kind="maskwatch.model-command.v1", source="/cli", id=command.id, time=command.at)
     async with kafka.running(kafka.durable_producer(settings), settings) as producer:
-        await kafka.send(producer, settings, Name.COMMANDS, key=command.kind, value=value, headers=headers)
+        await send(command, producer, settings, "/cli")
 
 
 async def _ask(settings: Settings, command: ModelCommand) -> None:

@@ -2,9 +2,10 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from maskwatch.errors import ModelError
+from maskwatch.errors import ModelError, StoreError
 from maskwatch.inference import choose_precision
 from maskwatch.model import FILE, ModelCard, check_file, read_card
 from maskwatch.model_messages import PublishedModel
@@ -12,6 +13,8 @@ from maskwatch.settings import Settings
 from maskwatch.store import Store
 
 CHECKPOINT = "checkpoint.pt"
+TOLD = ("figures.json", "provenance.json")
+"""What people read of a model; no worker needs it."""
 FOLDER = "models"
 """Below the data directory: models that were fetched, each in a folder that is named by its SHA-256."""
 
@@ -26,18 +29,28 @@ def publish(folder: Path, store: Store) -> PublishedModel:
     StoreError
         If the store does not take it.
     """
-    card = read_card(folder)
-    said = (folder / FILE).read_bytes()
-    sha256 = hashlib.sha256(said).hexdigest()
-    named = _files(card, tuple(card.files))
-    for name, digest in named.items():
-        store.write_model(sha256, name, check_file(folder, name, digest).read_bytes())
+    card, model = read_card(folder), named(folder)
+    files = _files(card, tuple(card.files))
+    for name, digest in files.items():
+        store.write_model(model.sha256, name, check_file(folder, name, digest).read_bytes())
     # What a training goes on from and what people read; no worker needs it.
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name not in named and path.name != FILE:
-            store.write_model(sha256, path.name, path.read_bytes())
-    store.write_model(sha256, FILE, said)
-    return PublishedModel(card.name, card.version, sha256)
+        if path.is_file() and path.name not in files and path.name != FILE:
+            store.write_model(model.sha256, path.name, path.read_bytes())
+    store.write_model(model.sha256, FILE, (folder / FILE).read_bytes())
+    return model
+
+
+def named(folder: Path) -> PublishedModel:
+    """Return what an exported model is called in the store.
+
+    Raises
+    ------
+    ModelError
+        If the folder is no model.
+    """
+    card = read_card(folder)
+    return PublishedModel(card.name, card.version, hashlib.sha256((folder / FILE).read_bytes()).hexdigest())
 
 
 def fetch(model: PublishedModel, store: Store, settings: Settings) -> Path:
@@ -68,6 +81,28 @@ def fetch(model: PublishedModel, store: Store, settings: Settings) -> Path:
         if not (folder / name).exists():
             _write(folder / name, store.read_model(model.sha256, name))
         check_file(folder, name, digest)
+    return folder
+
+
+def fetch_all(model: PublishedModel, store: Store, folder: Path) -> Path:
+    """Fetch every file that a model's ``model.json`` names, and what is told of it, into a folder. Blocks.
+
+    Raises
+    ------
+    ModelError
+        If a file is not what it should be.
+    StoreError
+        If the store does not answer, or a file is not there.
+    """
+    (folder / FILE).write_bytes(store.read_model(model.sha256, FILE))
+    card = read_card(folder)
+    for name, digest in _files(card, tuple(card.files)).items():
+        (folder / name).write_bytes(store.read_model(model.sha256, name))
+        check_file(folder, name, digest)
+    for name in TOLD:
+        # Not every model came with them.
+        with suppress(StoreError):
+            (folder / name).write_bytes(store.read_model(model.sha256, name))
     return folder
 
 

@@ -1,6 +1,7 @@
-"""Sizes, durations and counts as people write and read them: ``2GB``, ``90s``, ``10m``, ``3 frames``."""
+"""Sizes, durations, times and counts as people write and read them: ``2GB``, ``90s``, ``10m``, ``3 frames``."""
 
 import re
+from datetime import datetime, timedelta
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 _BYTES = {
@@ -67,6 +68,47 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise ValueError(f"{text!r} is no duration, such as 90s or 10m")
     return seconds
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Read a time that has passed.
+
+    Parameters
+    ----------
+    text
+        A time as in RFC 3339, seconds and zone may be left out: without a zone it is this machine's. Or a duration, as
+        :func:`parse_duration` reads it: so long ago.
+    now
+        With its zone.
+
+    Returns
+    -------
+    datetime
+        With a zone, before `now`.
+
+    Raises
+    ------
+    ValueError
+        If it is no time, or one to come; the message shows how one looks.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 11, 28, 17, 30, tzinfo=UTC)
+    >>> str(parse_moment("2h", now)), str(parse_moment("2026-11-28T17:00Z", now))
+    ('2026-11-28 15:30:00+00:00', '2026-11-28 17:00:00+00:00')
+    """
+    try:
+        return now - timedelta(seconds=parse_duration(text))
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text.strip()).astimezone()
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a time, such as 2026-11-28T17:00, nor how long ago, such as 2h") from error
+    if moment >= now:
+        raise ValueError(f"{text!r} is still to come")
+    return moment
 
 
 def say_size(size: float) -> str:

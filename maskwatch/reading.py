@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -144,8 +145,56 @@ async def follow_all(
                     yield record
 
 
-async def held(settings: Settings, name: str, partitions: int) -> list[Record]:
+async def past(settings: Settings, places: Sequence[TopicPartition], since: datetime) -> AsyncGenerator[Record, None]:
+    """Yield every record that some partitions hold from some time on until now, then end.
+
+    Parameters
+    ----------
+    places
+        Which; what comes meanwhile is left out.
+    since
+        With its zone.
+
+    Raises
+    ------
+    BrokerError
+        If the cluster cannot be reached, or gives nothing for a while.
+    """
+    consumer = kafka.lone_consumer(settings, places)
+    what = ", ".join(sorted({place.topic for place in places}))
+    consumer.pause(*places)
+    async with kafka.running(consumer, settings):
+        async with _bounded(settings, what):
+            starts, ends = await span(consumer, settings, places, time.time() - since.timestamp())
+        left = [place for place in places if starts[place] < ends[place]]
+        for place in left:
+            consumer.seek(place, starts[place])
+        consumer.resume(*left)
+        heard = time.monotonic()
+        while left:
+            async with _bounded(settings, what):
+                batches = await consumer.getmany(*left, timeout_ms=POLL_MS)
+            for place, records in batches.items():
+                for record in records:
+                    if record.offset < ends[place]:
+                        yield record
+            async with _bounded(settings, what):
+                left = [place for place in left if await consumer.position(place) < ends[place]]
+            if batches:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > settings.kafka.timeout_s:
+                raise BrokerError(f"{what} at {settings.bootstrap_servers} gives nothing any more; is Kafka away?")
+
+
+async def held(settings: Settings, name: str, partitions: int, back_s: float = math.inf) -> list[Record]:
     """Return every record that a topic holds now; for topics that are small, such as compacted ones.
+
+    Parameters
+    ----------
+    partitions
+        How many the topic has, see :data:`maskwatch.topics.TOPICS`.
+    back_s
+        How far back to begin, in seconds, instead of at the beginning.
 
     Raises
     ------
@@ -156,7 +205,7 @@ async def held(settings: Settings, name: str, partitions: int) -> list[Record]:
     caught_up = asyncio.Event()
 
     async def collect() -> None:
-        async for record in follow(settings, name, partitions, caught_up):
+        async for record in follow(settings, name, partitions, caught_up, back_s):
             found.append(record)  # noqa: PERF401  # it never ends by itself
 
     collecting, waiting = asyncio.create_task(collect()), asyncio.create_task(caught_up.wait())

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from maskwatch import __version__, drift_messages, label_messages, messages, model_messages
+from maskwatch import __version__, drift_messages, label_messages, messages, model_messages, shadow_messages
 from maskwatch.messages import JPEG
 from maskwatch.settings import PROJECT
 from maskwatch.topics import TOPICS, Name, Topic
@@ -34,6 +34,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "prediction.v1": messages.Prediction,
     "run.v1": model_messages.Run,
     "scene-knobs.v1": messages.SceneKnobs,
+    "shadowed.v1": shadow_messages.Shadowed,
 }
 
 
@@ -47,6 +48,7 @@ _TOPICS: dict[Name, str] = {
     Name.DRIFT: "episode.v1",
     Name.ALERTS: "alert.v1",
     Name.LABELS: "label.v1",
+    Name.SHADOW: "shadowed.v1",
     Name.MODELS: "champion.v1",
     Name.MODEL_VERSIONS: "model-version.v1",
     Name.COMMANDS: "model-command.v1",

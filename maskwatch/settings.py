@@ -25,18 +25,19 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from maskwatch.drift_settings import AlertSettings, DriftSettings, SamplingSettings
 from maskwatch.errors import SettingsError, did_you_mean
 from maskwatch.label_settings import LabelSettings, StoreSettings
-from maskwatch.learning_settings import GateSettings, RetrainSettings
+from maskwatch.learning_settings import GateSettings, RetrainSettings, RolloutSettings
 from maskwatch.settings_group import Group
 
 PREFIX = "MASKWATCH_"
 FILE_VARIABLE = "MASKWATCH_SETTINGS"
+ALIVE_VARIABLE = "MASKWATCH_ALIVE_FILE"
 DEFAULT_FILE = Path("maskwatch.toml")
 PROJECT = Path(__file__).resolve().parents[1]
 """The clone, or the image's folder, that this runs from."""
 MODELS = PROJECT / "data" / "models"
 """The models that come with it."""
 
-_NOT_SETTINGS = (FILE_VARIABLE,)
+_NOT_SETTINGS = (FILE_VARIABLE, ALIVE_VARIABLE)
 
 
 def user_data_dir() -> Path:
@@ -254,6 +255,7 @@ class Settings(BaseSettings):
     labels: LabelSettings = LabelSettings()
     retrain: RetrainSettings = RetrainSettings()
     gate: GateSettings = GateSettings()
+    rollout: RolloutSettings = RolloutSettings()
     mqtt: MqttSettings = MqttSettings()
     mlflow: MlflowSettings = MlflowSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -9,8 +9,7 @@ import contextlib
 import json
 import math
 import shutil
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -21,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, TopicAlreadyExistsError, for_code
 
 from maskwatch.errors import BrokerError, SettingsError, did_you_mean
-from maskwatch.kafka import connection_options
+from maskwatch.kafka import administering
 from maskwatch.settings import Settings
 
 MINUTE = 60_000
@@ -51,6 +50,7 @@ class Name(StrEnum):
     ALERTS = "alerts.v1"
     LABEL_REQUESTS = "label-requests.v1"
     LABELS = "labels.v1"
+    SHADOW = "shadow.v1"
     MODELS = "models.v1"
     MODEL_VERSIONS = "model-versions.v1"
     COMMANDS = "commands.v1"
@@ -148,6 +148,7 @@ TOPICS = (
         retention_ms=30 * DAY, compacted=True, forget_ms=FORGET_MS,
     ),
     Topic(Name.LABELS, "frame", 8, "what people say is on them", compacted=True, forget_ms=FORGET_MS),
+    Topic(Name.SHADOW, "camera", 8, "what two models saw on a frame", retention_ms=7 * DAY, disk_share=0.01),
     Topic(Name.MODELS, "model", 1, "the model that serves", compacted=True),
     Topic(Name.MODEL_VERSIONS, "version", 1, "every model that was judged, and what became of it", compacted=True),
     Topic(Name.COMMANDS, "kind", 1, "what is asked of the learning loop", retention_ms=30 * DAY),
@@ -156,11 +157,8 @@ TOPICS = (
         Name.DETECTIONS_DLQ, "camera", 32, "detections that could not be read, and why",
         retention_ms=14 * DAY, disk_share=0.01,
     ),
-    Topic(
-        Name.FRAMES_LIVE_DLQ, "camera", 32, "refused live frames: why, not what",
-        retention_ms=14 * DAY, disk_share=0.01,
-    ),
-    Topic(Name.FRAMES_UPLOAD_DLQ, "upload", 8, "refused uploads, and why", retention_ms=14 * DAY, disk_share=0.04),
+    Topic(Name.FRAMES_LIVE_DLQ, "camera", 32, "refused live frames: why", retention_ms=14 * DAY, disk_share=0.01),
+    Topic(Name.FRAMES_UPLOAD_DLQ, "upload", 8, "refused uploads, and why", retention_ms=14 * DAY, disk_share=0.03),
 )  # fmt: skip
 
 
@@ -221,7 +219,7 @@ async def ensure(settings: Settings, disk_bytes: int, topics: Sequence[Topic] = 
         If the broker cannot be reached, refuses, or has a topic with another number of partitions.
     """
     prefix = settings.kafka.topic_prefix
-    async with _admin(settings) as admin:
+    async with administering(settings) as admin:
         missing = await _missing(admin, prefix, topics)
         if missing and not settings.kafka.create_topics:
             raise BrokerError(
@@ -308,7 +306,7 @@ async def states(settings: Settings) -> list[State]:
         If the broker cannot be reached.
     """
     prefix = settings.kafka.topic_prefix
-    async with _admin(settings) as admin:
+    async with administering(settings) as admin:
         present = set(await admin.list_topics())
         ours = [f"{prefix}{topic.name}" for topic in TOPICS if f"{prefix}{topic.name}" in present]
         return [State(entry["topic"], len(entry["partitions"])) for entry in await admin.describe_topics(ours)]
@@ -380,20 +378,3 @@ def _row(topic: Topic, prefix: str, found: Mapping[str, int] | None) -> dict[str
         "present": "unknown" if found is None else "yes" if name in found else "missing",
         "about": topic.about,
     }
-
-
-@asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(settings.kafka.timeout_s * 1000))
-    try:
-        async with asyncio.timeout(settings.kafka.timeout_s * 3):
-            try:
-                await admin.start()
-                yield admin
-            finally:
-                await admin.close()
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerError(
-            f"Kafka at {settings.bootstrap_servers} does not answer ({error.__class__.__name__}); "
-            "«maskwatch doctor» tells what is reachable"
-        ) from error

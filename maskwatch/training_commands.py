@@ -5,11 +5,13 @@ from typing import Any
 
 import click
 
-from maskwatch.lazy import call
 from maskwatch.settings import MODELS, DetectorSettings, Settings
+from maskwatch.training_calls import ask
+from maskwatch.training_packages import call, require
 
 SHAPES = ("wide", "square")
 PRECISIONS = ("fp32", "fp16", "int8")
+YES = click.option("--yes", is_flag=True, help="Install what training needs without asking, if it is not here (3 GB).")
 _FOLDER: Any = click.Path(path_type=Path, file_okay=False)
 _FILE: Any = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -43,6 +45,7 @@ class Sides(click.ParamType):
 @click.option("--without", multiple=True, metavar="SOURCE", help="Do not train on this source; repeatable.")
 @click.option("--hours", type=click.FloatRange(0, min_open=True), help="Stop after the epoch in which they are over.")
 @click.option("--out", type=_FOLDER, required=True, help="The training's folder.")
+@YES
 @click.pass_obj
 def train(  # noqa: PLR0913  # a command line
     settings: Settings,
@@ -54,6 +57,7 @@ def train(  # noqa: PLR0913  # a command line
     model: str | None,
     online: bool,
     hours: float | None,
+    yes: bool,
     **options: Any,  # noqa: ANN401  # click's
 ) -> None:
     """Train on the train part; the val part chooses the best epoch. Needs the training packages.
@@ -65,7 +69,7 @@ def train(  # noqa: PLR0913  # a command line
     """
     changes = {name: value for name, value in options.items() if value not in (None, ())}
     places = {"recipe": recipe, "model": model, "online": online, "hours": hours}
-    call("training.session:command", settings, manifest, out, **places, changes=changes)
+    click.echo(ask("training.session:command", settings, manifest, out, **places, changes=changes, yes=yes))
 
 
 def model_folder(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
@@ -88,6 +92,7 @@ def model_folder(_ctx: click.Context, _param: click.Parameter, value: Path | Non
 @click.option("--card", is_flag=True, help="Write the model's card.md and figures.json too.")
 @click.option("--out", type=_FOLDER, default=Path("build/evaluation"), show_default=True, help="Answers and report.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@YES
 @click.pass_obj
 def evaluate(  # noqa: PLR0913  # a command line
     settings: Settings,
@@ -99,6 +104,7 @@ def evaluate(  # noqa: PLR0913  # a command line
     scales: bool,
     card: bool,
     as_json: bool,
+    yes: bool,
     **options: Any,  # noqa: ANN401  # click's
 ) -> None:
     """Run an exported model, as workers run it, over pictures that it was not trained on.
@@ -108,7 +114,7 @@ def evaluate(  # noqa: PLR0913  # a command line
     MODEL is a name in data/models or a folder. Answers are kept: what was asked once is not asked again. See
     docs/evaluation.md.
     """
-    call(
+    told = ask(
         "training.evaluation.evaluate:command",
         settings,
         model,
@@ -118,7 +124,9 @@ def evaluate(  # noqa: PLR0913  # a command line
         scales=scales,
         card=card,
         as_json=as_json,
+        yes=yes,
     )
+    click.echo(told)
 
 
 @click.command("export", short_help="Turn a training into a model that workers serve.")
@@ -135,21 +143,34 @@ def evaluate(  # noqa: PLR0913  # a command line
 )
 @click.option("--end-to-end", is_flag=True, help="YOLO26's head that needs no suppression.")
 @click.option("--head-in-floats", is_flag=True, help="Leave the head out of INT8: slower, and sometimes better.")
-def export(training: Path, manifest: Path | None, out: Path, golden: Path, **options: Any) -> None:  # noqa: ANN401  # click's
+@YES
+def export(
+    training: Path,
+    manifest: Path | None,
+    out: Path,
+    golden: Path,
+    *,
+    yes: bool,
+    **options: Any,  # noqa: ANN401  # click's
+) -> None:
     """Export the best checkpoint with everything that serving needs inside the graph.
 
     Example: maskwatch export build/train/best-run --name yolov8n-facemask --version 2 --out data/models/default
     """
-    click.echo(call("training.artefact.export:command", training, manifest, golden, out, options))
+    click.echo(ask("training.artefact.export:command", training, manifest, golden, out, options, yes=yes))
 
 
 @click.command("retrain", short_help="Learn from people's labels: train, judge, and swap if it is better.")
 @click.option("--here", is_flag=True, help="In this process, instead of asking the retrainer for it.")
 @click.option("--out", "folder", type=_FOLDER, help="With --here: the round's folder; one that was cut off goes on.")
 @click.option("--why", default="asked for", show_default=True, metavar="TEXT", help="Kept with the version.")
+@click.option("--judge", metavar="VERSION", help="With --here: only judge this one, and promote nothing.")
 @click.option("--json", "as_json", is_flag=True, help="With --here: the verdict, for scripts.")
+@YES
 @click.pass_obj
-def retrain(settings: Settings, folder: Path | None, why: str, *, here: bool, as_json: bool) -> None:
+def retrain(  # noqa: PLR0913  # a command line
+    settings: Settings, folder: Path | None, why: str, judge: str | None, *, here: bool, as_json: bool, yes: bool
+) -> None:
     """Train the champion on with what people labelled, judge the result, and promote it if it is better.
 
     Example: maskwatch retrain --why "the light at the door has changed"
@@ -157,6 +178,9 @@ def retrain(settings: Settings, folder: Path | None, why: str, *, here: bool, as
     «maskwatch retrainer», part of «up», does it as soon as it has no other round; see docs/learning.md.
     """
     if here:
-        call("training.round:command", settings, folder, why, as_json=as_json)
-    else:
-        call("maskwatch.promoting:ask_for_round", settings, why=why)
+        click.echo(ask("training.round:command", settings, folder, why, judge, as_json=as_json, yes=yes))
+        return
+    if not settings.kafka.bootstrap_servers:
+        # The retrainer is part of «up» then, and runs out of this installation.
+        require(yes=yes)
+    call("maskwatch.promoting:ask_for_round", settings, why=why)

@@ -3,7 +3,8 @@
 A signal only sets a flag; the stage ends between two batches. A stage that crashes takes its process with it, so that
 whoever started it (the supervisor, systemd, Kubernetes) sees it and starts it anew. So does one that hangs, and no
 thread of it is waited for. When the stage is ready, whoever started it is told by the protocol of systemd's
-``sd_notify``.
+``sd_notify``. Where nobody is there to be told, as in a container, the file that ``MASKWATCH_ALIVE_FILE`` names is made
+then, and is touched every five seconds for as long as the loop turns: its age is the stage's health.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import psutil
 import structlog
@@ -19,12 +21,12 @@ import uvloop
 
 from maskwatch import logs, metrics
 from maskwatch.errors import MaskwatchError, StuckError
-from maskwatch.settings import Settings
+from maskwatch.settings import ALIVE_VARIABLE, Settings
 from maskwatch.signals import leave_threads_behind, until_signal
 
 LAG_INTERVAL_S = 0.5
 MEMORY_EVERY = 10
-"""Memory is looked at once in so many turns."""
+"""Memory is looked at, and the stage called alive, once in so many turns."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +53,8 @@ def run(name: str, stage: Stage, settings: Settings) -> None:
     """
     logs.configure(settings.logs, name)
     metrics.serve(settings.metrics.port)
+    if alive := _alive_file():
+        alive.unlink(missing_ok=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_supervise(name, stage, settings))
@@ -76,9 +80,12 @@ async def _supervise(name: str, stage: Stage, settings: Settings) -> None:
 
 async def _measure(name: str) -> None:
     metric, memory, process = metrics.LOOP_LAG_SECONDS.labels(name), metrics.MEMORY_BYTES.labels(name), psutil.Process()
+    alive = _alive_file()
     for turn in itertools.count():
         if turn % MEMORY_EVERY == 0:
             memory.set(process.memory_info().rss)
+            if alive and alive.exists():
+                alive.touch()
         due = time.monotonic() + LAG_INTERVAL_S
         await asyncio.sleep(LAG_INTERVAL_S)
         metric.observe(max(0.0, time.monotonic() - due))
@@ -92,6 +99,8 @@ def notify_ready(status: str = "") -> None:
     status
         One line for people, such as what the stage found out about this machine.
     """
+    if alive := _alive_file():
+        alive.touch()
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -102,3 +111,8 @@ def notify_ready(status: str = "") -> None:
             connection.sendto(f"READY=1\nSTATUS={status}\nMAINPID={os.getpid()}\n".encode(), name)
         except OSError as error:
             log.warning("nobody to tell that the stage is ready", error=str(error))
+
+
+def _alive_file() -> Path | None:
+    named = os.environ.get(ALIVE_VARIABLE)
+    return Path(named) if named else None

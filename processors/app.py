@@ -23,7 +23,9 @@ from maskwatch.messages import DeadLetter, Detection, decode, encode
 from maskwatch.settings import Settings
 from maskwatch.topics import Name, partition_count
 from maskwatch.worker import notify_ready
+from processors.judging import Judging
 from processors.monitors import Monitors
+from processors.quality import Labels
 from processors.requests import Requests
 
 RETRY_S = 1.0
@@ -48,24 +50,37 @@ async def watch_drift(settings: Settings, stop: asyncio.Event) -> None:
         If Kafka cannot be reached at the start. Later outages are waited for.
     """
     async with kafka.running(kafka.durable_producer(settings), settings) as producer:
-        app, requests = make_app(settings, producer)
-        fetching = asyncio.create_task(requests.run())
+        app, requests, judging = make_app(settings, producer)
+        beside = [asyncio.create_task(requests.run()), asyncio.create_task(judging.run())]
         try:
             await app.start()
             log.info("drift monitor ready")
             notify_ready("watching for drift")
             # Ends early, and raises, if the app crashes.
-            await app.wait(stop.wait())
+            await app.wait(_until(stop, beside))
             if app.crash_reason is not None:
                 raise app.crash_reason
         finally:
             await app.stop()
-            fetching.cancel()
-            await asyncio.gather(fetching, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
-def make_app(settings: Settings, producer: AIOKafkaProducer) -> tuple[faust.App, Requests]:
-    """Make the app, not yet started, and what fetches pictures for its label requests.
+async def _until(stop: asyncio.Event, beside: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for the stop, or for one of those beside to fail: then for ever nobody would do its work."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([stopping, *beside], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    for task in beside:
+        if task.done():
+            task.result()
+
+
+def make_app(settings: Settings, producer: AIOKafkaProducer) -> tuple[faust.App, Requests, Judging]:
+    """Make the app, not yet started, what fetches pictures for its label requests, and what follows labels.
 
     Parameters
     ----------
@@ -111,11 +126,14 @@ def make_app(settings: Settings, producer: AIOKafkaProducer) -> tuple[faust.App,
     kept = app.Table(
         "drift-state",
         partitions=partition_count(Name.DRIFT_STATE),
-        changelog_topic=app.topic(f"{prefix}{Name.DRIFT_STATE}", **bytes_only),
+        # Nothing is acknowledged there, as in the topics that Faust makes itself: else its watchdog takes a state that
+        # it writes, and reads only when it recovers, for a stream that is stuck, and says so every five seconds.
+        changelog_topic=app.topic(f"{prefix}{Name.DRIFT_STATE}", acks=False, **bytes_only),
         key_type=bytes,
         value_type=bytes,
     )
-    monitors = Monitors(settings, kept)
+    labels = Labels()
+    monitors = Monitors(settings, kept, labels)
     requests = Requests(settings, producer, monitors.choose_another)
     watching = Watching(settings, producer, monitors, requests)
     detections = app.topic(f"{prefix}{Name.DETECTIONS}", **bytes_only)
@@ -125,11 +143,21 @@ def make_app(settings: Settings, producer: AIOKafkaProducer) -> tuple[faust.App,
         async for event in stream.events():
             await watching.take(event)
 
+    mine: set[int] = set()
+
+    def cameras_of(places: set[TP]) -> set[int]:
+        return {tp.partition for tp in places if tp.topic == f"{prefix}{Name.DETECTIONS}"}
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def take_over(_sender: object, assigned: set[TP], **_: object) -> None:
+        mine.update(cameras_of(assigned))
+
     @app.on_partitions_revoked.connect(weak=False)
     async def hand_over(_sender: object, revoked: set[TP], **_: object) -> None:
-        await watching.hand_over({tp.partition for tp in revoked if tp.topic == f"{prefix}{Name.DETECTIONS}"})
+        mine.difference_update(cameras_of(revoked))
+        await watching.hand_over(cameras_of(revoked))
 
-    return app, requests
+    return app, requests, Judging(settings, monitors, labels, mine, watching.tell)
 
 
 class Watching:
@@ -157,7 +185,7 @@ class Watching:
         metrics.DETECTIONS_WATCHED.labels(watched.outcome).inc()
         metrics.CAMERAS_WATCHED.set(len(self._monitors))
         for record in watched.records:
-            await self._tell(record)
+            await self.tell(record)
         if watched.request is not None:
             self._requests.put(watched.request)
 
@@ -174,7 +202,8 @@ class Watching:
             # Then the others go on from what was kept a minute ago.
             log.warning("cameras are handed over as they were", cameras=len(states), error=repr(error))
 
-    async def _tell(self, record: CameraWindow | Episode) -> None:
+    async def tell(self, record: CameraWindow | Episode) -> None:
+        """Publish a record, for as long as that takes."""
         if isinstance(record, Episode):
             metrics.EPISODES.labels(record.kind, record.phase).inc()
             log.info(

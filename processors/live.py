@@ -25,6 +25,7 @@ from maskwatch.topics import Name
 from processors.freshness import Ages, Newest, Policy
 from processors.lanes import POLL_MS, behind, commit, look_at, refuse
 from processors.serving import Serving
+from processors.shadow import Shadow
 
 COMMIT_EVERY_S = 1.0
 LEAST_CALLS = 2
@@ -56,6 +57,7 @@ class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, serving: Serving, settings: Settings
     ) -> None:
         options = settings.detector
+        self._shadow = Shadow(serving, producer, settings)
         self._consumer = consumer
         self._producer = producer
         self._serving = serving
@@ -121,6 +123,7 @@ class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             publishing = asyncio.create_task(self._publish(seen))
         if publishing is not None:
             await publishing
+        await self._shadow.close()
         await self._commit_done()
 
     def _count_skipped(self) -> None:
@@ -221,6 +224,7 @@ class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             headers=headers,
             timeout_s=kafka.LIVE_TIMEOUT_S,
         )
+        self._shadow.offer(detection.frame, one.record.value or b"", one.model, one.outcome.faces)
         metrics.FRAMES_DETECTED.labels("live").inc()
         metrics.FRAME_AGE_SECONDS.observe(max(0.0, self._ages.age(one.record, time.monotonic())))
 

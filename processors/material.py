@@ -112,7 +112,7 @@ async def look(
     done = _whole_pictures(kept_beside(file), len(variants))
     number = 0
     with kept_beside(file).open("ab") as kept:
-        for number, record in enumerate(_frames(file), 1):
+        for number, record in enumerate(frames(file), 1):
             if stop.is_set():
                 return number - 1
             if number > done:
@@ -133,7 +133,14 @@ def _whole_pictures(kept: Path, variants: int) -> int:
     return whole
 
 
-def _frames(file: Path) -> Iterator[Recorded]:
+def frames(file: Path) -> Iterator[Recorded]:
+    """Yield a recording's frames, live and recorded ones; one that was cut off ends there.
+
+    Raises
+    ------
+    RecordingError
+        If the file is no recording.
+    """
     with suppress(RecordingCutError):
         yield from (record for record in reading.read(file) if record.topic in FRAMES and record.value)
 

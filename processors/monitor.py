@@ -10,15 +10,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
-from maskwatch.drift_messages import KINDS, SIGNALS, CameraWindow, Episode, Shift, SignalName, SignalWindow
+from maskwatch.drift_messages import (
+    KINDS,
+    SIGNALS,
+    CameraWindow,
+    Confirmation,
+    Episode,
+    Shift,
+    SignalName,
+    SignalWindow,
+)
 from maskwatch.drift_settings import DriftSettings
 from maskwatch.messages import Detection, FrameRef
 from processors import episodes
 from processors.drift import Policy, Verdict, Watch, onset, policy
 from processors.episodes import Beginning, Moment, Reason
 from processors.hours import Hours, as_matrix, as_rows
+from processors.quality import Judged, QualityWatch
 from processors.reference import reference
 from processors.signals import Samples, histogram, measure, spread
 from processors.state import CameraState
@@ -80,6 +91,7 @@ class Monitor:
         self._sampled = state.sampled
         self._episode = state.episode
         self._ended = state.ended
+        self._quality = QualityWatch(settings, state.anew, state.said)
         self._watches: dict[SignalName, Watch] = {}
         self._worths: dict[int, float] = {}
         self._verdicts: dict[SignalName, Verdict] = {}
@@ -138,6 +150,18 @@ class Monitor:
         records += self.sample(np.array(measure(detection), np.float32), at, moment)
         return Taken("sampled", records)
 
+    def hear(self, judged: Sequence[Judged]) -> None:
+        """Take in all labels of the camera that there are, in the order in which their frames were captured."""
+        self._quality.hear(judged)
+
+    def confirm(self, episode: str, told: Confirmation | None) -> Episode | None:
+        """Let the open episode say what labels say of it; None if it is not the open one, or says so already."""
+        known = self._episode
+        if known is None or known.id != episode or known.confirmation == told:
+            return None
+        self._episode = msgspec.structs.replace(known, confirmation=told, phase="update")
+        return self._episode
+
     def state(self) -> CameraState:
         """Return all that must be known to go on, but for the hours."""
         return CameraState(
@@ -153,6 +177,8 @@ class Monitor:
             hour=self.hours.state(),
             episode=self._episode,
             ended=self._ended,
+            anew=self._quality.anew,
+            said=self._quality.said,
         )
 
     def _remember(self, frame: FrameRef) -> None:
@@ -231,6 +257,9 @@ class Monitor:
                 self._forget(column, verdict.newest.samples)
             if verdict.shifted:
                 current[signal] = self._shift(signal, np.array([row[column] for row in self._recent]), watch, verdict)
+        if (fallen := self._quality.shift(moment.model.sha256, self._since.get("agreement"))) is not None:
+            current["agreement"] = fallen
+            self._since["agreement"] = fallen.since
         self._since = {signal: since for signal, since in self._since.items() if signal in current}
         yield from self._told(moment, current)
 
@@ -300,6 +329,7 @@ class Monitor:
         if self._episode is not None:
             yield self._end(moment, reason)
         self._model = moment.model
+        self._quality.forget(moment.at)
         self._learned = self._learned[:0]
         self._watches, self._verdicts, self._since = {}, {}, {}
         self._recent.clear()
@@ -338,6 +368,9 @@ class Monitor:
                 round(min(1.0, verdict.threshold), 4) if verdict is not None else 1.0,
                 watch is not None and watch.shifted,
             )
+        model = self._model.sha256 if self._model is not None else ""
+        if (labelled := self._quality.window(model, self._since.get("agreement"))) is not None:
+            signals["agreement"] = labelled
         state: Literal["learning", "watching", "drifting"] = "learning"
         if self.learned >= 1:
             state = "drifting" if self._episode is not None else "watching"

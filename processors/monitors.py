@@ -9,12 +9,13 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from maskwatch.drift_messages import CameraWindow, Episode, LabelRequest
+from maskwatch.drift_messages import CameraWindow, Confirmation, Episode, LabelRequest
 from maskwatch.errors import MessageError
 from maskwatch.messages import Detection, decode
 from maskwatch.settings import Settings
 from processors.hours import DAY_H, Rows, as_matrix, as_rows
 from processors.monitor import Monitor, Outcome
+from processors.quality import Labels
 from processors.sampling import Chooser, ChooserState
 from processors.state import CameraState
 
@@ -68,12 +69,16 @@ class Monitors:
         The whole tree; each takes its part.
     kept
         Where their states are kept; only touched while a detection of the same camera is taken.
+    labels
+        What people's labels say, if anybody follows them.
     """
 
-    def __init__(self, settings: Settings, kept: Kept) -> None:
+    def __init__(self, settings: Settings, kept: Kept, labels: Labels | None = None) -> None:
         self._settings = settings
         self._kept = kept
+        self._labels = labels or Labels()
         self._cameras: dict[str, _Camera] = {}
+        self._heard_labels: dict[str, int] = {}
         self._heard: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -100,6 +105,7 @@ class Monitors:
                 told_before = [msgspec.structs.replace(episode, phase="update")]
         camera = self._cameras[name]
         self._heard[name] = now
+        self._hear_labels(camera.monitor)
         taken = camera.monitor.take(detection)
         request = None
         if taken.outcome == "sampled":
@@ -109,6 +115,10 @@ class Monitors:
             self._keep(camera)
         self._let_silent_go(now)
         return Watched(taken.outcome, [*told_before, *taken.records], request)
+
+    def confirm(self, camera: str, episode: str, told: Confirmation | None) -> Episode | None:
+        """Let the open episode of a camera say what labels say of it; None if this process has no such episode."""
+        return self._cameras[camera].monitor.confirm(episode, told) if camera in self._cameras else None
 
     def choose_another(self, camera: str) -> None:
         """Let a frame of a camera be chosen in place of one that was gone."""
@@ -120,6 +130,7 @@ class Monitors:
         for name, camera in list(self._cameras.items()):
             if camera.partition in partitions:
                 del self._cameras[name]
+                self._heard_labels.pop(name, None)
                 yield name, camera.kept()
 
     def _let_silent_go(self, now: float) -> None:
@@ -127,6 +138,13 @@ class Monitors:
             if now - heard > SILENT_S:
                 del self._heard[name]
                 self._cameras.pop(name, None)
+                self._heard_labels.pop(name, None)
+
+    def _hear_labels(self, monitor: Monitor) -> None:
+        version = self._labels.version(monitor.camera)
+        if version != self._heard_labels.get(monitor.camera, 0):
+            self._heard_labels[monitor.camera] = version
+            monitor.hear(self._labels.of_camera(monitor.camera))
 
     def _keep(self, camera: _Camera) -> None:
         monitor = camera.monitor

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from maskwatch.model_messages import Champion, ModelCommand, ModelVersion, PublishedModel, VersionState
+from maskwatch.model_messages import FOR_RETRAINER, Champion, ModelCommand, ModelVersion, PublishedModel, VersionState
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ def decide(
         With no change and the reason, where there is nothing to do or the command has come too late: somebody else
         was first.
     """
-    if command.kind == "retrain":
+    if command.kind in FOR_RETRAINER:
         return Decision("left to the retrainer")
     serves = champion.model if champion else None
     if problem := _problem(command, champion):
@@ -61,7 +61,15 @@ def decide(
         changed.append(_version(serves, "retired", command, now, versions))
     return Decision(
         f"{_named(fresh)} serves, after {_named(serves)}",
-        Champion(model=fresh, previous=serves, since=now, command=command.id, by=command.by, why=command.why),
+        Champion(
+            model=fresh,
+            previous=serves,
+            since=now,
+            command=command.id,
+            by=command.by,
+            why=command.why,
+            rolled_back=command.kind == "roll-back",
+        ),
         tuple(changed),
     )
 

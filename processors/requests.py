@@ -8,13 +8,11 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaProducer
 
 from maskwatch import evidence, kafka, metrics
 from maskwatch.drift_messages import LabelRequest, label_request_headers
 from maskwatch.errors import BrokerError
-from maskwatch.messages import FrameRef
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 
@@ -23,11 +21,6 @@ WAITING = 100
 
 FETCHERS = 4
 """Pictures that are fetched at once, so that one which takes long holds few others up."""
-
-FETCH_TIMEOUT_S = 10.0
-"""For one picture, wherever it is looked for."""
-
-POLL_MS = 1000
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +61,7 @@ class Requests:
         while True:
             request = await self._waiting.get()
             try:
-                jpeg = await _picture(self._settings, request.frame)
+                jpeg = await evidence.very_picture(self._settings, request.frame)
                 if jpeg is None:
                     self._expired(request, "gone")
                     continue
@@ -89,27 +82,3 @@ class Requests:
         metrics.LABELS_EXPIRED.inc()
         log.info("a frame for labelling is gone; another is chosen", frame=request.frame.id, why=why)
         self._gone(request.frame.camera)
-
-
-async def _picture(settings: Settings, frame: FrameRef) -> bytes | None:
-    """Return the very picture of a frame: from the recording, else from where it was live; None if it is gone."""
-    try:
-        async with asyncio.timeout(FETCH_TIMEOUT_S):
-            found = await evidence.picture(settings, frame, FETCH_TIMEOUT_S)
-            return found.jpeg if found is not None and found.exact else await _live_picture(settings, frame)
-    except (TimeoutError, KafkaError) as error:
-        raise BrokerError(f"the picture of {frame.id} was not read within {FETCH_TIMEOUT_S:g} s: {error!r}") from error
-
-
-async def _live_picture(settings: Settings, frame: FrameRef) -> bytes | None:
-    place = TopicPartition(frame.topic, frame.partition)
-    async with kafka.running(kafka.lone_consumer(settings, [place]), settings) as consumer:
-        begin = (await consumer.beginning_offsets([place]))[place]
-        end = (await consumer.end_offsets([place]))[place]
-        if not begin <= frame.offset < end:
-            return None
-        consumer.seek(place, frame.offset)
-        for record in (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=1)).get(place, []):
-            named = dict(record.headers).get("ce_id")
-            return bytes(record.value) if record.offset == frame.offset and named == frame.id.encode() else None
-    return None

@@ -6,12 +6,13 @@ transactional id there is, which fences an older owner that still lives.
 """
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Self
 
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
@@ -23,6 +24,7 @@ from maskwatch.model_messages import Champion, ModelCommand, ModelVersion
 from maskwatch.settings import Settings
 from maskwatch.topics import Name, partition_count
 from maskwatch.worker import notify_ready
+from processors.guard import Guard
 from processors.promotion import Decision, decide
 
 GROUP = "rollout"
@@ -44,6 +46,7 @@ async def roll_out(settings: Settings, stop: asyncio.Event) -> None:
     ownership = _Ownership()
     async with (
         kafka.running(kafka.group_consumer(settings, GROUP, None, "earliest"), settings) as consumer,
+        _guarding(settings, consumer) as guarding,
         AsyncExitStack() as stack,
     ):
         kafka.subscribe(consumer, settings, [Name.COMMANDS], ownership)
@@ -51,6 +54,8 @@ async def roll_out(settings: Settings, stop: asyncio.Event) -> None:
         writer: Writer | None = None
         try:
             while not stop.is_set():
+                if guarding.done():
+                    guarding.result()
                 read = await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
                 for record in (record for records in read.values() for record in records):
                     if writer is None or ownership.fresh:
@@ -60,6 +65,18 @@ async def roll_out(settings: Settings, stop: asyncio.Event) -> None:
                     await writer.take(record)
         except KafkaError as error:
             raise BrokerError(f"{Name.COMMANDS} at {settings.bootstrap_servers}: {error!r}") from error
+
+
+@asynccontextmanager
+async def _guarding(settings: Settings, consumer: AIOKafkaConsumer) -> AsyncIterator[asyncio.Task[None]]:
+    """Watch the champion beside; whoever owns the commands asks for a roll-back."""
+    async with kafka.running(kafka.durable_producer(settings), settings) as producer:
+        task = asyncio.create_task(Guard(settings, producer, lambda: bool(consumer.assignment())).run())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 class _Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types

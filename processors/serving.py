@@ -2,12 +2,14 @@
 
 What ``models.v1`` names is fetched, checked, compiled and shown the golden picture beside the old one, which serves
 meanwhile; a batch that has begun is finished by the model that began it. A model that cannot be served is said so, and
-the old one goes on.
+the old one goes on. After a promotion the old one is kept for a while, to be asked beside the new one.
 """
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -30,6 +32,15 @@ SHAPES: tuple[ShapeName, ...] = ("wide", "square")
 log = structlog.get_logger(__name__)
 
 
+class Before(NamedTuple):
+    """The model before the champion, for as long as that is watched."""
+
+    detector: Detector
+    champion: ModelRef
+    promotion: str
+    """Id of the command that made the champion."""
+
+
 class Serving:
     """The model that serves.
 
@@ -39,6 +50,11 @@ class Serving:
         Serves until ``models.v1`` names another; that of `detector.model`.
     settings
         The whole tree.
+
+    Attributes
+    ----------
+    before : Before or None
+        The model before it, while it is watched.
     """
 
     def __init__(self, detector: Detector, settings: Settings) -> None:
@@ -47,6 +63,11 @@ class Serving:
         self._served: PublishedModel | None = None
         self._wanted: PublishedModel | None = None
         self._changed = asyncio.Event()
+        self._swapped = asyncio.Event()
+        self._champion: Champion | None = None
+        self._kept: tuple[PublishedModel | None, Detector] | None = None
+        self._freeing: set[asyncio.Task[None]] = set()
+        self.before: Before | None = None
         _tell(detector, loaded=True)
 
     @property
@@ -68,12 +89,12 @@ class Serving:
             return now.detector.ref, await now.detector.detect(jpegs, shape)
         finally:
             now.batches -= 1
-            if now is not self._now and not now.batches:
-                now.detector.close()
+            if now is not self._now and not now.batches and not now.kept:
+                self._free(now.detector)
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Serve what ``models.v1`` names until told to stop."""
-        work = [asyncio.create_task(self._read()), asyncio.create_task(self._bring())]
+        work = [asyncio.create_task(one) for one in (self._read(), self._bring(), self._keep_before())]
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([*work, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -86,8 +107,16 @@ class Serving:
                 raise end
 
     def close(self) -> None:
-        """Let the model's threads end."""
+        """Let the models' threads end."""
         self._now.detector.close()
+        if self._kept is not None:
+            self._kept[1].close()
+
+    def _free(self, detector: Detector) -> None:
+        """Close a model that is done with, beside whatever goes on; its task is kept, or nobody would."""
+        task = asyncio.create_task(detector.free())
+        self._freeing.add(task)
+        task.add_done_callback(self._freeing.discard)
 
     async def _read(self) -> None:
         while True:
@@ -105,6 +134,7 @@ class Serving:
         except MessageError as error:
             log.warning("malformed record skipped", topic=record.topic, offset=record.offset, error=str(error))
             return
+        self._champion = champion
         self._wanted = champion.model
         self._changed.set()
 
@@ -135,16 +165,61 @@ class Serving:
         self._changed.clear()
 
     async def _serve(self, model: PublishedModel | None) -> None:
+        fresh = await self._load(model)
+        old, self._now, before, self._served = self._now, _Served(fresh), self._served, model
+        _tell(old.detector, loaded=False)
+        _tell(fresh, loaded=True)
+        if self._watched_s(model) > 0 and self._champion is not None and self._champion.previous == before:
+            old.kept = True
+            if self._kept is not None:
+                self._free(self._kept[1])
+            self._kept = before, old.detector
+        elif not old.batches:
+            self._free(old.detector)
+        self._swapped.set()
+        log.info("model changed", model=fresh.card.name, version=fresh.card.version, sha256=fresh.ref.sha256)
+
+    async def _load(self, model: PublishedModel | None) -> Detector:
         folder = self._settings.detector.model
         if model is not None:
             folder = await asyncio.to_thread(fetch, model, Store(self._settings), self._settings)
-        fresh = await asyncio.to_thread(_ready, folder, self._settings)
-        old, self._now, self._served = self._now, _Served(fresh), model
-        _tell(old.detector, loaded=False)
-        _tell(fresh, loaded=True)
-        if not old.batches:
-            old.detector.close()
-        log.info("model changed", model=fresh.card.name, version=fresh.card.version, sha256=fresh.ref.sha256)
+        return await asyncio.to_thread(_ready, folder, self._settings)
+
+    def _watched_s(self, model: PublishedModel | None) -> float:
+        """Return for how long a model is watched still, if it is the champion; 0 for one that was brought back."""
+        champion, rules = self._champion, self._settings.rollout
+        if champion is None or champion.model != model or champion.rolled_back or not rules.shadow_share:
+            return 0.0
+        until = champion.since + timedelta(hours=rules.watch_hours)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+    async def _keep_before(self) -> None:
+        """Keep the model before the champion at hand while that is watched; after a restart it is fetched again."""
+        while True:
+            await self._swapped.wait()
+            self._swapped.clear()
+            kept, self._kept = self._kept, None
+            champion, served, left = self._champion, self._now.detector.ref, self._watched_s(self._served)
+            detector = kept[1] if kept is not None else None
+            if champion is None or not left:
+                if detector is not None:
+                    self._free(detector)
+                continue
+            try:
+                detector = detector or await self._load(champion.previous)
+            except (ModelError, StoreError) as error:
+                log.warning("the model before cannot look on", model=_name(champion.previous), error=str(error))
+                continue
+            self.before = Before(detector, served, champion.command)
+            log.info("the model before looks on", model=_name(champion.previous), seconds=round(left))
+            try:
+                async with asyncio.timeout(left):
+                    await self._swapped.wait()
+            except TimeoutError:
+                log.info("the model before has looked on for long enough", model=_name(champion.previous))
+            finally:
+                self.before = None
+                self._free(detector)
 
 
 class _Served:
@@ -153,6 +228,8 @@ class _Served:
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
         self.batches = 0
+        self.kept = False
+        """It looks on beside the next one: whoever keeps it closes it."""
 
 
 def _ready(folder: Path, settings: Settings) -> Detector:

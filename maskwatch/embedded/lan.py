@@ -18,11 +18,9 @@ from typing import NamedTuple
 import psutil
 import segno
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pydantic import SecretStr
 
+from maskwatch.certificates import self_signed
 from maskwatch.errors import StackError
 from maskwatch.settings import PREFIX, Settings
 
@@ -132,26 +130,9 @@ def _serves(certificate: Path, key: Path, addresses: Sequence[str]) -> bool:
 
 
 def _make(certificate: Path, key: Path, addresses: Sequence[str]) -> None:
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Maskwatch on this machine")])
-    now = datetime.now(UTC)
-    names = [x509.IPAddress(ipaddress.ip_address(address)) for address in (*addresses, "127.0.0.1")]
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + VALID)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), *names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(private, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    _keep(key, private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
-    _keep(certificate, built.public_bytes(serialization.Encoding.PEM))
+    made = self_signed("Maskwatch on this machine", ("localhost", *addresses, "127.0.0.1"), VALID)
+    _keep(key, made.key)
+    _keep(certificate, made.certificate)
 
 
 def _keep(file: Path, data: bytes) -> None:

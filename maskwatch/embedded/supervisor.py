@@ -17,7 +17,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,9 @@ import psutil
 from maskwatch.embedded import tether
 from maskwatch.embedded.output import LogFile, Output
 from maskwatch.errors import StackError
+
+LAST_LINES = 20
+"""Of what a process wrote, among which its reason to end is looked for."""
 
 LOG_BYTES = 5 * 2**20
 POLL_S = 0.05
@@ -186,7 +190,7 @@ class _Kept:
         self._changed = changed
         self._pid: int | None = None
         self._created = 0.0
-        self._last_line = ""
+        self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -234,7 +238,7 @@ class _Kept:
                     if self._stopping:
                         return
                     deaths = backoff.deaths(deaths, time.monotonic() - began)
-                    reason = f"{ending}: {self._last_line}" if self._last_line else ending
+                    reason = f"{ending}: {telling(self._last_lines)}" if self._last_lines else ending
                     reason += disk_note(shutil.disk_usage(self.log_file.parent).free)
                     if self.first_ready.done():
                         self._report.died(self.child.name, reason, backoff.delay(deaths))
@@ -248,11 +252,11 @@ class _Kept:
 
     async def _run_once(self, log: logging.Handler, messages: socket.socket) -> str:
         def take(line: str) -> None:
-            self._last_line = line
+            self._last_lines.append(line)
             log.handle(logging.makeLogRecord({"msg": line}))
             self._report.said(self.child.name, line)
 
-        self._last_line = ""
+        self._last_lines.clear()
         try:
             transport, output = await asyncio.get_running_loop().subprocess_exec(
                 lambda: Output(take),
@@ -298,6 +302,17 @@ class _Kept:
             messages.setblocking(False)  # noqa: FBT003  # the standard library's signature
             messages.bind(str(self._socket))
             yield messages
+
+
+def telling(lines: Sequence[str]) -> str:
+    """Return the line that most likely says why a process ended: its last error, else the last of all.
+
+    Examples
+    --------
+    >>> telling(["[main] ERROR kafka.Kafka - port in use", "[shutdown-hook] WARN NetworkClient - closed already"])
+    '[main] ERROR kafka.Kafka - port in use'
+    """
+    return next((line for line in reversed(lines) if " ERROR " in line), lines[-1])
 
 
 def disk_note(free_bytes: int) -> str:

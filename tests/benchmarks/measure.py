@@ -25,6 +25,7 @@ import simplejpeg
 from aiokafka import AIOKafkaConsumer
 
 from maskwatch.embedded.broker import Broker
+from maskwatch.embedded.children import watchers
 from maskwatch.kafka import connection_options
 from maskwatch.model import ShapeName
 from maskwatch.topics import Name, partitions
@@ -36,6 +37,10 @@ from tests.support.stage import MALLOC, variables
 from tests.support.up import Up, prepared_home
 
 SETTLE_S = 3.0
+JOINED_S = 15.0
+LATE_S = 120.0
+"""By then those stages run that nobody waits for."""
+
 CAMERAS = 8
 OFFERED = (0.65, 0.75, 0.85)
 """Of the limit, when the most that goes through is looked for: more than that only costs what is skipped."""
@@ -112,7 +117,7 @@ def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
         results.idle = _used(up, plan.idle_s)
         for load in LOADS:
             say(f"ages at {load} % of {results.capacity:.0f} frames/s")
-            ages, use = _ages(up, recording, load, results.capacity, plan.age_s)
+            ages, use = ages_at(up, recording, load, results.capacity, plan.age_s)
             results.ages.append(ages)
             if load == 100:
                 results.loaded = use
@@ -147,6 +152,14 @@ def running_stack(home: Path, *arguments: str) -> Iterator[Up]:
     """Run `maskwatch up`, without a camera unless told otherwise."""
     with Up.running(home, *(arguments or ("--no-demo",))) as up:
         up.wait_for("ready in")
+        late = {child.name for child in watchers(up.settings, home)}
+        deadline = time.monotonic() + LATE_S
+        while late - set(up.children()):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"not up after {LATE_S:g} s: {late - set(up.children())}")
+            time.sleep(0.5)
+        # They join their groups, and look at what there was.
+        time.sleep(JOINED_S)
         yield up
 
 
@@ -170,7 +183,8 @@ def most_piped(up: Up, recording: Path, bare: float, seconds: float) -> float:
     return max(_piped(up, recording, share * bare, seconds, CAMERAS)[0] for share in OFFERED)
 
 
-def _ages(up: Up, recording: Path, load: int, capacity: float, seconds: float) -> tuple[Ages, dict[str, Use]]:
+def ages_at(up: Up, recording: Path, load: int, capacity: float, seconds: float) -> tuple[Ages, dict[str, Use]]:
+    """Return how old pictures are when viewers have them, at a share of the capacity in percent, and what that uses."""
     rate = capacity * load / 100
     with loading(up, recording, CAMERAS, rate, SETTLE_S + seconds + 2):
         time.sleep(SETTLE_S)

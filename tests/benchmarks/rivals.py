@@ -78,9 +78,9 @@ def openvino_model(folder: Path, shape: tuple[int, int]) -> Any:  # noqa: ANN401
     graph.reshape([1, shape[1], shape[0], 3])
     nodes = {node.get_friendly_name(): node for node in graph.get_ordered_ops()}
     floats = openvino.opset13.parameter([1, 3, shape[1], shape[0]], openvino.Type.f32, name="images")
-    for target in nodes["serve/Mul/images"].output(0).get_target_inputs():
+    for target in nodes["images"].output(0).get_target_inputs():
         target.replace_source_output(floats.output(0))
-    raw = nodes["serve/Slice/serve/boxes"].input_value(0)
+    raw = nodes["serve/Slice/boxes"].input_value(0)
     cut = openvino.Model([openvino.opset13.result(raw)], [floats], "cut")
     target_folder = folder / "model_openvino_model"
     target_folder.mkdir()

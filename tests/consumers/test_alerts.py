@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import pytest
 
@@ -5,8 +7,10 @@ from consumers.alerts import needs_alert, raise_alerts
 from maskwatch import kafka as clients
 from maskwatch.drift_messages import Alert, Episode
 from maskwatch.messages import decode, encode
+from maskwatch.model_messages import RoundAlert
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
+from tests.support import judged
 from tests.support.hooks import receiving
 from tests.support.seen import MODEL, NOON
 from tests.support.stack import CreateTopics, Kafka
@@ -44,7 +48,7 @@ async def test_an_episode_is_kept_and_posted_once_whatever_else_comes(
 ) -> None:
     with receiving(503) as hook:
         settings = kafka.settings(alerts={"webhook": hook.url, "secret": "key"})
-        await create_topics(settings, Name.DRIFT, Name.ALERTS)
+        await create_topics(settings, Name.DRIFT, Name.ALERTS, Name.RUNS)
         async with running(settings) as producer:
             await put(producer, settings, Name.DRIFT, "door", b"{")
             async with at_work(raise_alerts, settings):
@@ -65,6 +69,35 @@ async def test_an_episode_is_kept_and_posted_once_whatever_else_comes(
         # Which camera's comes first is nobody's promise; what was not taken comes again.
         assert decode(hook.posted[0].body, Alert).id == hook.posted[1].headers["maskwatch-alert"]
         assert "door became darker" in capsys.readouterr().out
+
+
+async def test_what_came_of_a_round_is_posted_with_the_gates_table(
+    kafka: Kafka, create_topics: CreateTopics, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = datetime.now(UTC)
+    old = judged.run("r0", told=judged.verdict("1"), at=now - timedelta(days=2))
+    going, stopped = judged.run("r1", "running", at=now), judged.run("r1", "failed", at=now, stopped_by="ann")
+    failed = judged.run("r2", "failed", at=now, said="disk full")
+    refused = judged.run("r3", told=judged.verdict("3", gain=None), at=now)
+    with receiving() as hook:
+        settings = kafka.settings(alerts={"webhook": hook.url})
+        await create_topics(settings, Name.DRIFT, Name.ALERTS, Name.RUNS)
+        async with running(settings) as producer:
+            await put(producer, settings, Name.RUNS, "r0", b"{")
+            for run in (old, going, stopped, failed, refused):
+                await put(producer, settings, Name.RUNS, run.id, msgspec.json.encode(run))
+            async with at_work(raise_alerts, settings):
+                await eventually(lambda: len(hook.posted) == 2)
+    first, second = (decode(posted.body, RoundAlert) for posted in hook.posted)
+    assert (first.id, first.text, first.promote) == ("r2", "a round of training failed: disk full", None)
+    assert (second.id, second.promote, hook.posted[1].headers["maskwatch-alert"]) == ("r3", False, "r3")
+    assert second.text == (
+        "yolov8n-facemask 3 is refused: nobody can say whether it is better on the holdout; "
+        "not met: better on the holdout"
+    )
+    assert "speed: passed, 14.2; needed: a median of at most 20 ms" in second.conditions
+    assert "no worse: test, wide: not judged" in second.conditions[2]
+    assert "disk full" in capsys.readouterr().out
 
 
 def running(settings: Settings):  # type: ignore[no-untyped-def]  # noqa: ANN201  # aiokafka has no types

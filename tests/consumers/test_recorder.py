@@ -151,10 +151,13 @@ async def test_since_begins_in_the_past_and_follow_goes_on(
     live: Settings, producer: AIOKafkaProducer, tmp_path: Path
 ) -> None:
     await publish(producer, live, frame("door", 0))
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(3)
     await publish(producer, live, frame("door", 1))
     assert (await held(live, tmp_path / "all.mcap")).contents.records == 2
-    async with recording(live, order(tmp_path / "since.mcap", (), since_s=1.0, follow=True)) as running:
+    # From just after the first frame: a busy machine may take two seconds to begin, and the second is still later.
+    first = next(read(tmp_path / "all.mcap"))
+    since_s = time.time() - first.timestamp_ms / 1000 - 0.5
+    async with recording(live, order(tmp_path / "since.mcap", (), since_s=since_s, follow=True)) as running:
         await publish(producer, live, frame("door", 2))
         await eventually(lambda: len(offsets_or_cut(tmp_path / "since.mcap")) == 2)
         await running.end()

@@ -1,7 +1,10 @@
 """When rounds start, and that a round is one process at a time, whatever dies; the round itself is a script here."""
 
 import asyncio
+import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,13 +13,15 @@ import pytest
 
 from consumers import retrain
 from consumers.retrain import keep_learning
-from consumers.retrain_policy import Known, due
+from consumers.retrain_policy import Known, due, newest
 from maskwatch import kafka as clients
-from maskwatch.drift_messages import Episode
+from maskwatch import training_packages
+from maskwatch.drift_messages import Confirmation, Episode
+from maskwatch.kafka import Record
 from maskwatch.label_messages import FrameLabel
 from maskwatch.learning_settings import RetrainSettings
 from maskwatch.messages import ModelRef, decode, encode
-from maskwatch.model_messages import Run, Verdict
+from maskwatch.model_messages import ModelCommand, PublishedModel, Run, RunProgress, Verdict
 from maskwatch.promoting import ask_for_round
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
@@ -36,38 +41,51 @@ def run(state: str = "finished", *, started: datetime = MONDAY, labels: int = 0)
 @pytest.mark.parametrize(
     ("known", "after", "why"),
     [
-        (Known(99, MONDAY, None, "", None), timedelta(), ""),
-        (Known(100, MONDAY, None, "", None), timedelta(), "100 new labels, and a drift"),
-        (Known(100, None, None, "", None), timedelta(), ""),
-        (Known(500, None, None, "", None), timedelta(), "500 new labels"),
+        (Known(99, MONDAY, None, None), timedelta(), ""),
+        (Known(100, MONDAY, None, None), timedelta(), "100 new labels, and a drift"),
+        (Known(100, None, None, None), timedelta(), ""),
+        (Known(500, None, None, None), timedelta(), "500 new labels"),
         # Since the last round: labels, and an episode that began after it.
-        (Known(150, MONDAY + timedelta(hours=2), None, "", run(labels=60)), timedelta(hours=3), ""),
-        (Known(160, MONDAY - timedelta(hours=2), None, "", run(labels=60)), timedelta(hours=3), ""),
+        (Known(150, MONDAY + timedelta(hours=2), None, run(labels=60)), timedelta(hours=3), ""),
+        (Known(160, MONDAY - timedelta(hours=2), None, run(labels=60)), timedelta(hours=3), ""),
         (
-            Known(160, MONDAY + timedelta(hours=2), None, "", run(labels=60)),
+            Known(160, MONDAY + timedelta(hours=2), None, run(labels=60)),
             timedelta(hours=3),
             "100 new labels, and a drift",
         ),
         # It rests, and one that runs is not joined by another.
-        (Known(900, MONDAY, None, "", run()), timedelta(minutes=59), ""),
-        (Known(900, MONDAY, MONDAY + timedelta(hours=2), "", run("running")), timedelta(hours=3), ""),
+        (Known(900, MONDAY, None, run()), timedelta(minutes=59), ""),
+        (Known(900, MONDAY, "", run("running")), timedelta(hours=3), ""),
         # Sunday night, or as soon as it wakes after it.
-        (Known(100, None, None, "", run()), timedelta(days=5, hours=13), ""),
-        (Known(100, None, None, "", run()), timedelta(days=5, hours=14), "100 new labels, and the weekly round"),
-        (Known(100, None, None, "", run()), timedelta(days=9), "100 new labels, and the weekly round"),
+        (Known(100, None, None, run()), timedelta(days=5, hours=13), ""),
+        (Known(100, None, None, run()), timedelta(days=5, hours=14), "100 new labels, and the weekly round"),
+        (Known(100, None, None, run()), timedelta(days=9), "100 new labels, and the weekly round"),
         # Whoever asks gets one, labels or not, and only once.
-        (Known(0, None, MONDAY, "new lamp", None), timedelta(), "new lamp"),
-        (Known(0, None, MONDAY, "", run(started=MONDAY + timedelta(seconds=1))), timedelta(hours=3), ""),
+        (Known(0, None, "new lamp", None), timedelta(), "new lamp"),
+        (Known(0, None, "", run()), timedelta(hours=3), "asked for"),
     ],
 )
 def test_a_round_starts_when_it_is_time(known: Known, after: timedelta, why: str) -> None:
     assert due(known, SETTINGS, MONDAY + after) == why
 
 
+def test_an_episode_that_must_be_confirmed_counts_once_it_is() -> None:
+    settings = RetrainSettings(require_confirmation=True)
+    episode = Episode("e1", "door", "input", "start", NOON, NOON, NOON, MODEL, (), "darker")
+    doubted = msgspec.structs.replace(episode, confirmation=Confirmation(34, confirmed=False, text="not"))
+    sure = msgspec.structs.replace(episode, confirmation=Confirmation(34, confirmed=True, text="confirmed"))
+    later = msgspec.structs.replace(episode, id="e2", started=NOON + timedelta(hours=1))
+    assert newest([episode, doubted, later], settings) is None
+    assert newest([sure, later], settings) == NOON
+    assert newest([sure, later], SETTINGS) == later.started
+    assert newest([], SETTINGS) is None
+    assert due(Known(100, NOON, None, None), settings, MONDAY) == "100 new labels, and a confirmed drift"
+
+
 def test_without_automatic_only_who_asks_gets_one() -> None:
     settings = RetrainSettings(automatic=False)
-    assert due(Known(900, MONDAY, None, "", None), settings, MONDAY) == ""
-    assert due(Known(900, MONDAY, MONDAY, "", None), settings, MONDAY) == "asked for"
+    assert due(Known(900, MONDAY, None, None), settings, MONDAY) == ""
+    assert due(Known(900, MONDAY, "", None), settings, MONDAY) == "asked for"
 
 
 @pytest.fixture
@@ -76,8 +94,8 @@ async def settings(
 ) -> Settings:
     settings = kafka.settings(retrain={"labels": 2, "cooldown_s": 0, "attempts": 3})
     settings = settings.model_copy(update={"data_dir": tmp_path})
-    await create_topics(settings, Name.LABELS, Name.DRIFT, Name.RUNS, Name.COMMANDS)
-    monkeypatch.setattr(retrain, "PACKAGES", "json")  # whatever is installed
+    await create_topics(settings, Name.LABELS, Name.DRIFT, Name.RUNS, Name.COMMANDS, Name.MODELS)
+    monkeypatch.setattr(training_packages, "PACKAGES", ("json",))  # whatever is installed
     return settings
 
 
@@ -108,6 +126,34 @@ async def runs(settings: Settings, enough: int) -> list[Run]:
     return [decode(record.value, Run) for record in records]
 
 
+@asynccontextmanager
+async def two_at_work(settings: Settings) -> AsyncIterator[None]:
+    """Run two retrainers that know of each other: one that joins may take a round over, which goes on as another try."""
+    async with at_work(keep_learning, settings), at_work(keep_learning, settings):
+        async with clients.administering(settings) as admin:
+
+            async def both() -> bool:
+                (answer,) = await admin.describe_consumer_groups([f"{settings.kafka.topic_prefix}retrain"])
+                _error, _group, state, _type, _protocol, members, *_ = answer.groups[0]
+                return state == "Stable" and len(members) == 2
+
+            await eventually(both)
+        yield
+
+
+def test_a_round_gets_what_time_is_left_over() -> None:
+    code = "import os, pathlib; print(os.nice(0), pathlib.Path('/proc/self/autogroup').read_text())"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        preexec_fn=retrain.give_way,
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert told.split()[::3] == ["19", "19"]
+
+
 async def test_labels_and_a_drift_start_a_round_and_nothing_starts_a_second_one(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,8 +162,8 @@ async def test_labels_and_a_drift_start_a_round_and_nothing_starts_a_second_one(
         Verdict(candidate=ref, champion=ref, precision="int8", manifest="", judged=NOON, promote=True, conditions=())
     ).decode()
     rounds_are(monkeypatch, f"print('epoch 1 of 1', file=sys.stderr); print({verdict!r})")
-    await learn(settings, 2)
-    async with at_work(keep_learning, settings), at_work(keep_learning, settings):
+    async with two_at_work(settings):
+        await learn(settings, 2)
         told = await runs(settings, 1)
         assert (told[0].state, told[0].labels, told[0].why) == ("running", 2, "2 new labels, and a drift")
         assert (told[-1].state, told[-1].promote, told[-1].said) == ("finished", True, "epoch 1 of 1")
@@ -125,6 +171,88 @@ async def test_labels_and_a_drift_start_a_round_and_nothing_starts_a_second_one(
         await asyncio.to_thread(ask_for_round, settings, why="a new lamp")
         again = await runs(settings, 2)
         assert again[-1].why == "a new lamp"
+    known = {one.id for one in (decode(record.value, Run) for record in await read_all(settings, Name.RUNS))}
+    assert len(known) == 2
+
+
+async def command(settings: Settings, asked: ModelCommand) -> None:
+    async with clients.running(clients.durable_producer(settings), settings) as producer:
+        value, headers = encode(asked, kind="maskwatch.model-command.v1", source="/t", id=asked.id, time=asked.at)
+        await put(producer, settings, Name.COMMANDS, asked.kind, value, headers)
+
+
+def progress(**told: object) -> str:
+    """Return the script that tells how far a round is."""
+    said = msgspec.json.encode(RunProgress(**told)).decode()  # type: ignore[arg-type]
+    return f"folder.mkdir(parents=True, exist_ok=True); (folder / 'progress.json').write_text({said!r})\n"
+
+
+async def test_a_round_tells_how_far_it_is_and_one_that_is_stopped_does_not_go_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrain, "SAY_EVERY_S", 0.1)
+    # It has started another process, which would hold its output open.
+    rounds_are(
+        monkeypatch,
+        progress(stage="training", epoch=3, epochs=10)
+        + "import subprocess; subprocess.Popen(['sleep', '600']); time.sleep(600)",
+    )
+
+    def tells(records: list[Record]) -> bool:
+        return decode(records[-1].value, Run).progress is not None
+
+    async with two_at_work(settings):
+        await learn(settings, 2)
+        under_way = decode((await read_until(settings, Name.RUNS, tells))[-1].value, Run)
+        assert under_way.progress == RunProgress(stage="training", epoch=3, epochs=10)
+        assert (under_way.state, under_way.new_labels) == ("running", 2)
+        await command(settings, ModelCommand(id="c1", kind="stop", by="ann", at=NOON, run=under_way.id))
+        stopped = (await runs(settings, 1))[-1]
+        assert (stopped.state, stopped.stopped_by, stopped.said) == ("failed", "ann", "stopped by ann")
+        assert stopped.progress == under_way.progress
+        # People's pictures were in its folder.
+        assert list((settings.data_dir / "rounds").iterdir()) == []
+        # Its labels do not start another, and a stop that comes again changes nothing.
+        await command(settings, ModelCommand(id="c2", kind="stop", by="ann", at=NOON, run=under_way.id))
+        await asyncio.sleep(2 * retrain.POLL_MS / 1000)
+    assert {one.id for one in await runs(settings, 1)} == {under_way.id}
+
+
+async def test_a_round_that_was_stopped_while_no_retrainer_ran_is_not_gone_on_with(settings: Settings) -> None:
+    left = Run(id="r1", state="running", started=NOON, updated=NOON, why="", labels=2)
+    async with clients.running(clients.durable_producer(settings), settings) as producer:
+        value, headers = encode(left, kind="maskwatch.run.v1", source="/t", id="r1", time=NOON)
+        await put(producer, settings, Name.RUNS, "r1", value, headers)
+    await command(settings, ModelCommand(id="c1", kind="stop", by="ann", at=NOON, run="r1"))
+    pictures = settings.data_dir / "rounds" / "r1" / "pictures"
+    pictures.mkdir(parents=True)
+    async with at_work(keep_learning, settings):
+        told = await runs(settings, 1)
+    assert (told[-1].state, told[-1].stopped_by, told[-1].attempts) == ("failed", "ann", 2)
+    assert not pictures.parent.exists()
+
+
+async def test_an_evaluation_judges_once_and_its_verdict_is_told_whatever_it_says(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = ModelRef("m", "1", "")
+    verdict = Verdict(
+        candidate=ref, champion=ref, precision="int8", manifest="", judged=NOON, promote=True, conditions=()
+    )
+    told = msgspec.json.encode(verdict).decode()
+    rounds_are(monkeypatch, f"assert sys.argv[sys.argv.index('--judge') + 1] == 'ab' * 32; print({told!r})")
+    model = PublishedModel("m", "1", "ab" * 32)
+    # One that would lie outside of the rounds' folder is not heard.
+    for identity in ("../../elsewhere", "e1"):
+        await command(settings, ModelCommand(id=identity, kind="evaluate", by="ann", at=NOON, model=model))
+    async with at_work(keep_learning, settings):
+        done = (await runs(settings, 1))[-1]
+        assert (done.id, done.kind, done.state, done.verdict) == ("e1", "evaluate", "finished", verdict)
+        assert done.progress == RunProgress(model=model)
+        # It is no round: labels count as they did.
+        rounds_are(monkeypatch, "pass")
+        await learn(settings, 2)
+        assert (await runs(settings, 2))[-1].new_labels == 2
     known = {one.id for one in (decode(record.value, Run) for record in await read_all(settings, Name.RUNS))}
     assert len(known) == 2
 
@@ -161,8 +289,8 @@ async def test_a_round_that_takes_longer_than_the_group_waits_is_run_once(
         monkeypatch,
         "folder.mkdir(parents=True, exist_ok=True)\n(folder / str(os.getpid())).touch()\ntime.sleep(8)\n",
     )
-    await learn(settings, 2)
-    async with at_work(keep_learning, settings), at_work(keep_learning, settings):
+    async with two_at_work(settings):
+        await learn(settings, 2)
         told = await runs(settings, 1)
     assert (told[-1].state, told[-1].attempts) == ("finished", 1)
     assert len(list((settings.data_dir / "rounds").glob("*/*"))) == 1
@@ -181,10 +309,10 @@ async def test_a_round_that_always_dies_or_fails_is_given_up_and_says_so(
         assert [(one.state, one.said) for one in await runs(settings, 2)][-1] == ("failed", "disk full")
 
 
-async def test_without_the_packages_it_says_so_once_and_starts_nothing(
+async def test_without_the_packages_it_says_so_once_and_starts_once_they_are_here(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(retrain, "PACKAGES", "there_is_no_such_package")
+    monkeypatch.setattr(training_packages, "PACKAGES", ("there_is_no_such_package",))
     await learn(settings, 2)
     said = ""
     async with at_work(keep_learning, settings):
@@ -196,5 +324,31 @@ async def test_without_the_packages_it_says_so_once_and_starts_nothing(
 
         await eventually(told)
         await asyncio.sleep(2 * retrain.POLL_MS / 1000)
-    assert (said + capsys.readouterr().out).count("what trains is not installed") == 1
-    assert await read_all(settings, Name.RUNS) == []
+        assert (said + capsys.readouterr().out).count("what trains is not installed") == 1
+        assert await read_all(settings, Name.RUNS) == []
+        # Once they are here it starts by itself.
+        rounds_are(monkeypatch, "pass")
+        monkeypatch.setattr(training_packages, "PACKAGES", ("json",))
+        begun = (await runs(settings, 1))[-1]
+        assert (begun.state, begun.why) == ("finished", "2 new labels, and a drift")
+        # Who asks while they are away gets an answer, and labels count for the next round.
+        monkeypatch.setattr(training_packages, "PACKAGES", ("there_is_no_such_package",))
+        await asyncio.to_thread(ask_for_round, settings, why="a new lamp")
+        failed = (await runs(settings, 2))[-1]
+    assert (failed.state, failed.labels, failed.new_labels) == ("failed", 2, 0)
+    assert "make .venv/.train" in failed.said
+
+
+async def test_one_that_could_not_begin_leaves_the_drift_to_the_next(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_packages, "PACKAGES", ("there_is_no_such_package",))
+    rounds_are(monkeypatch, "pass")
+    async with at_work(keep_learning, settings):
+        await asyncio.to_thread(ask_for_round, settings, why="a new lamp")
+        assert [(one.state, one.attempts) for one in await runs(settings, 1)] == [("failed", 0)]
+        monkeypatch.setattr(training_packages, "PACKAGES", ("json",))
+        # Its drift began before that.
+        await learn(settings, 2)
+        begun = (await runs(settings, 2))[-1]
+    assert (begun.state, begun.why) == ("finished", "2 new labels, and a drift")

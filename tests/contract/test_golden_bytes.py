@@ -12,6 +12,7 @@ import pytest
 from maskwatch.drift_messages import (
     Alert,
     CameraWindow,
+    Confirmation,
     Episode,
     LabelRequest,
     Shift,
@@ -58,6 +59,13 @@ SPREAD = Spread(60, 0.3, 0.1, 0.3, 0.5)
 SPREAD_JSON = b'{"samples":60,"mean":0.3,"low":0.1,"middle":0.3,"high":0.5}'
 SHIFT = Shift("brightness", "input", NOON, 0.9, 1e-07, SPREAD, SPREAD, (0.0, 0.5, 1.0), (0.25, 0.75), (1.0, 0.0))
 EPISODE = Episode("door-2:s1:7", "door-2", "input", "start", NOON, NOON, NOON, MODEL, (SHIFT,), "Darker.", after=FRAME)
+EPISODE_JSON = (
+    b'{"id":"door-2:s1:7","camera":"door-2","kind":"input","phase":"start","since":' + NOON_JSON + b',"started":'
+    + NOON_JSON + b',"updated":' + NOON_JSON + b',"model":' + MODEL_JSON + b',"shifts":[{"signal":"brightness",'
+    b'"kind":"input","since":' + NOON_JSON + b',"effect":0.9,"p":1e-7,"before":' + SPREAD_JSON + b',"after":'
+    + SPREAD_JSON + b',"edges":[0.0,0.5,1.0],"before_bars":[0.25,0.75],"after_bars":[1.0,0.0],"shifted":true}],'
+    b'"text":"Darker.","ended":null,"reason":"","before":null,"after":' + FRAME_JSON + b',"alert":true'
+)  # fmt: skip
 REQUEST = LabelRequest(FRAME, MODEL, (FACE,), "near-threshold", "score 0.48", NOON)
 
 GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
@@ -92,12 +100,9 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
         + b',"effect":0.1,"threshold":0.4,"shifted":false}},"episode":null}',
     ),
     (
-        EPISODE,
-        b'{"id":"door-2:s1:7","camera":"door-2","kind":"input","phase":"start","since":' + NOON_JSON + b',"started":'
-        + NOON_JSON + b',"updated":' + NOON_JSON + b',"model":' + MODEL_JSON + b',"shifts":[{"signal":"brightness",'
-        b'"kind":"input","since":' + NOON_JSON + b',"effect":0.9,"p":1e-7,"before":' + SPREAD_JSON + b',"after":'
-        + SPREAD_JSON + b',"edges":[0.0,0.5,1.0],"before_bars":[0.25,0.75],"after_bars":[1.0,0.0],"shifted":true}],'
-        b'"text":"Darker.","ended":null,"reason":"","before":null,"after":' + FRAME_JSON + b',"alert":true}',
+        msgspec.structs.replace(EPISODE, confirmation=Confirmation(34, True, "confirmed", 0.81, 0.62, 0.11)),
+        EPISODE_JSON
+        + b',"confirmation":{"labels":34,"confirmed":true,"text":"confirmed","before":0.81,"after":0.62,"drop":0.11}}',
     ),
     (
         Alert("door-2:s1:7", "door-2", "input", NOON, "Darker.", NOON, "operator"),
@@ -174,6 +179,7 @@ EARLIER: list[tuple[msgspec.Struct, bytes]] = [
             b'"zones":[],"record_rate":1.0,"loop":true,"pace":"real-time","cast":null,"seed":1}'
         ),
     ),
+    (EPISODE, EPISODE_JSON + b"}"),
 ]
 """What earlier versions wrote."""
 

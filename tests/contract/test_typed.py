@@ -18,7 +18,7 @@ from processors.detection import detect
 from tests.api.routers.test_predict import GOLDEN, MODEL, TOPICS, door_to
 from tests.contract.test_pages import PAGES
 from tests.support.stack import CreateTopics, Kafka, Valkey
-from tests.support.waiting import at_work
+from tests.support.waiting import at_work, eventually
 
 TYPED = [
     (name, str(command))
@@ -80,16 +80,22 @@ async def test_what_is_to_be_typed_with_curl_is_answered(
     kafka: Kafka, valkey: Valkey, create_topics: CreateTopics, tmp_path: Path
 ) -> None:
     ours = kafka.settings(valkey={"url": valkey.url}, api={"answer_timeout_s": 40})
-    await create_topics(ours, *TOPICS, Name.DETECTIONS, Name.LABELS, Name.LABEL_REQUESTS)
+    learning = (Name.LABELS, Name.LABEL_REQUESTS, Name.MODELS, Name.MODEL_VERSIONS, Name.RUNS, Name.COMMANDS)
+    await create_topics(ours, *TOPICS, Name.DETECTIONS, *learning)
     folder = tmp_path / "typed"
     folder.mkdir()
     lay_out(folder)
     uploads = 0
     async with door_to(ours, tmp_path) as (door, _), at_work(detect, ours):
+        await eventually(lambda: not (door.services.models.missing or door.services.label_feed.missing))
         for page, command in TYPED:
             answer = await typed(command.replace("http://127.0.0.1:8000", door.url), folder)
             if "curl -N" in command:
                 assert answer == b": listening\n", (page, command)
+            elif "/models/roll-back" in command:  # nothing was promoted here
+                assert json.loads(answer)["type"].endswith("nothing-before"), (page, command, answer)
+            elif re.search("/(models|runs|train)( |$)", command):
+                assert set(json.loads(answer)) & {"champion", "runs", "command"}, (page, command, answer)
             elif "-X DELETE" in command:  # of a frame that nobody here has
                 assert json.loads(answer)["type"].endswith("unknown-frame"), (page, command, answer)
             elif " -o " in command:

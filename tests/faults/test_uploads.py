@@ -4,7 +4,6 @@ import asyncio
 import io
 import random
 import signal
-import time
 import zipfile
 from collections import Counter
 from contextlib import suppress
@@ -24,6 +23,7 @@ from tests.support.stack import CreateTopics, Kafka, Valkey
 from tests.support.stage import MALLOC, Stage, stages
 from tests.support.topic import read_all
 from tests.support.traffic import GOLDEN
+from tests.support.uploading import PATIENCE_S, Acknowledged, answer_to, put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,12 +41,6 @@ AT_ONCE = 16
 ROUNDS = 9
 """Of bad uploads."""
 
-PATIENCE_S = 180
-"""For one upload, all tries together."""
-
-ANSWERED_S = 60
-"""Once nothing dies any more, what is not answered by then is lost."""
-
 
 class Plan(NamedTuple):
     """How much, and what dies meanwhile."""
@@ -63,47 +57,6 @@ class Plan(NamedTuple):
 
 SHORT = Plan(uploads=120, rate=15, kills=2, restarts=1, seed=1)
 LONG = [Plan(uploads=2000, rate=25, kills=20, restarts=2, seed=seed) for seed in range(5)]
-
-
-class Acknowledged(NamedTuple):
-    """An upload that was taken."""
-
-    id: str
-    took: float
-    """Seconds, all tries together."""
-    answer: dict[str, Any] | None
-    """What was answered with it; None if that was promised for later."""
-
-
-async def put(client: httpx.AsyncClient, number: int) -> Acknowledged:
-    """Upload until it is acknowledged, as a client does."""
-    began = time.monotonic()
-    # Each upload has a body of its own, behind the end of the picture.
-    body, key = GOLDEN + f"{number}".encode(), {"Idempotency-Key": f"upload-{number}"}
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            try:
-                answer = await client.post("/predict", content=body, headers=key)
-            except httpx.HTTPError:
-                await asyncio.sleep(0.5)
-                continue
-            if answer.status_code in {200, 202}:
-                done = answer.json() if answer.status_code == 200 else None
-                return Acknowledged(str(answer.json()["id"]), time.monotonic() - began, done)
-            assert answer.status_code == 503, answer.text
-            await asyncio.sleep(0.5)
-
-
-async def answer_to(client: httpx.AsyncClient, identity: str) -> dict[str, Any] | None:
-    """Wait for the answer to an upload, and return it; None if it is lost."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(ANSWERED_S):
-            while True:
-                answer = await client.get(f"/predictions/{identity}")
-                if answer.status_code == 200 and answer.json()["status"] == "done":
-                    return dict(answer.json())
-                await asyncio.sleep(0.5)
-    return None
 
 
 async def harm(plan: Plan, broker: Kafka, workers: list[Stage], seconds: float) -> None:

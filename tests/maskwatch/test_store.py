@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,15 +8,32 @@ import pytest
 from maskwatch.errors import SettingsError, StoreError
 from maskwatch.settings import Settings
 from maskwatch.store import Store, name_of
+from tests.support.s3_server import BUCKET, find_gateway, serving
 
 
 def settings_of(url: str, **options: object) -> Settings:
     return Settings.model_validate({"store": {"url": url, **options}})
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """Return a store in a folder, and one that is no folder: both keep the same promises."""
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    program = find_gateway()
+    if program is None:
+        pytest.skip("no S3 server: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
+    files = pytest.importorskip("s3fs").S3FileSystem
+    # Whoever asked before is remembered, with where the server was.
+    files.clear_instance_cache()
+    with serving(program, tmp_path_factory.mktemp("s3")) as variables:
+        yield variables
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Return a store in a folder, one that is no folder, and one on a real S3 server: all keep the same promises."""
+    if request.param == "s3":
+        for name, value in request.getfixturevalue("s3").items():
+            monkeypatch.setenv(name, value)
+        return Store(settings_of(f"s3://{BUCKET}/{tmp_path.name}"))
     return Store(settings_of(tmp_path.as_uri() if request.param == "file" else f"memory://{tmp_path}"))
 
 
@@ -41,6 +59,24 @@ def test_what_is_said_about_a_frame_is_replaced(store: Store) -> None:
     store.remove_label("door:s1:1")
     store.remove_label("door:s1:1")
     assert list(store.labels()) == [b"other"]
+
+
+def test_a_model_is_kept_file_by_file(store: Store) -> None:
+    store.write_model("ab12", "model.json", b"{}")
+    assert store.read_model("ab12", "model.json") == b"{}"
+    with pytest.raises(StoreError, match=r"model\.xml of the model ab12 is not in"):
+        store.read_model("ab12", "model.xml")
+
+
+def test_an_s3_server_that_refuses_us_is_named(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (s3 | {"AWS_SECRET_ACCESS_KEY": "guessed"}).items():
+        monkeypatch.setenv(name, value)
+    pytest.importorskip("s3fs").S3FileSystem.clear_instance_cache()
+    store = Store(settings_of(f"s3://{BUCKET}/refused"))
+    with pytest.raises(StoreError, match=f"cannot be kept or found at {BUCKET}/refused: ") as refused:
+        store.put(b"picture")
+    assert "guessed" not in str(refused.value)
+    pytest.importorskip("s3fs").S3FileSystem.clear_instance_cache()
 
 
 def test_neither_a_frame_nor_a_hash_leads_out_of_the_folder(tmp_path: Path) -> None:

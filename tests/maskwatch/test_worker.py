@@ -128,3 +128,23 @@ def test_with_nobody_to_tell_a_stage_goes_on(tmp_path: Path, monkeypatch: pytest
     notify_ready()
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     notify_ready()
+
+
+def test_a_stage_is_alive_once_it_is_ready_and_for_as_long_as_its_loop_turns(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    alive.write_text("of an earlier run")
+    code, output = run_stage(
+        """
+        import os, pathlib
+        alive = pathlib.Path(os.environ["MASKWATCH_ALIVE_FILE"])
+        print("before", alive.exists())
+        worker.notify_ready()
+        print("ready", alive.exists())
+        os.utime(alive, (0, 0))
+        while alive.stat().st_mtime == 0:
+            await asyncio.sleep(0.01)
+        print("touched")
+        """,
+        env={"MASKWATCH_ALIVE_FILE": str(alive)},
+    )
+    assert (code, output.split("\n")) == (0, ["before False", "ready True", "touched", ""])

@@ -1,8 +1,9 @@
 """The drift monitor as it runs: a process, or two, on a real Kafka."""
 
+import asyncio
 import signal
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -11,7 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from maskwatch import kafka as clients
 from maskwatch.drift_messages import CameraWindow, Episode, read_label_request_headers
 from maskwatch.kafka import Record
-from maskwatch.messages import DeadLetter, Detection, FrameInfo, decode, encode, frame_headers
+from maskwatch.label_messages import FrameLabel, Proposal
+from maskwatch.messages import DeadLetter, Detection, FrameInfo, MarkedFace, decode, encode, frame_headers
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from tests.support.seen import Seen, World
@@ -23,10 +25,11 @@ from tests.support.waiting import eventually
 
 QUICK = {
     "reference": 60, "least": 10, "most": 40, "every": 5, "persist": 2, "budget": 1000, "summary_s": 20,
+    "confirm_labels": 5,
 }  # fmt: skip
 """Small counts: the logic is the same, and a test need not send a month."""
 
-TOPICS = (Name.DETECTIONS, Name.DETECTIONS_DLQ, Name.DRIFT, Name.DRIFT_STATE, Name.SIGNALS)
+TOPICS = (Name.DETECTIONS, Name.DETECTIONS_DLQ, Name.DRIFT, Name.DRIFT_STATE, Name.SIGNALS, Name.LABELS)
 DARK = World(light=0.3)
 
 
@@ -35,6 +38,20 @@ async def quick(kafka: Kafka, create_topics: CreateTopics) -> Settings:
     settings = kafka.settings(drift=QUICK)
     await create_topics(settings, *TOPICS)
     return settings
+
+
+def labelled(detection: Detection, *, right: bool = True, state: str = "labelled") -> FrameLabel:
+    """Let somebody label the frame of a detection: as the model saw it, or as if every mask were none and back."""
+    turned = {"with_mask": "without_mask", "without_mask": "with_mask"}
+    faces = tuple(
+        MarkedFace(face.label if right else turned[face.label], face.box)  # type: ignore[arg-type]
+        for face in detection.objects
+    )
+    frame = detection.frame
+    return FrameLabel(
+        frame.id, state, datetime.now(UTC), "ann", faces=faces, source=frame.camera,  # type: ignore[arg-type]
+        captured=frame.captured, proposal=Proposal(detection.model, detection.objects, "random"),
+    )  # fmt: skip
 
 
 class Sender:
@@ -51,6 +68,12 @@ class Sender:
             )
             await put(self._producer, self._settings, Name.DETECTIONS, detection.frame.camera, value, headers)
 
+    async def say(self, labels: Iterable[FrameLabel]) -> None:
+        """Write labels as the API does."""
+        for label in labels:
+            value, headers = encode(label, kind="maskwatch.label.v1", source="/t", id=label.frame, time=label.at)
+            await put(self._producer, self._settings, Name.LABELS, label.frame, value, headers)
+
 
 def episodes(records: Iterable[Record]) -> list[Episode]:
     return [decode(record.value, Episode) for record in records]
@@ -61,8 +84,10 @@ async def test_a_camera_that_becomes_dark_raises_one_episode_and_ends_it_when_it
 ) -> None:
     async with stages(Stage("drift", quick)), clients.running(clients.durable_producer(quick), quick) as producer:
         sender, door = Sender(producer, quick), Seen()
-        await sender.send(door.many(100))
-        await sender.send(door.many(40, DARK))
+        light, dark = list(door.many(100)), list(door.many(40, DARK))
+        await sender.send(light)
+        await sender.say(labelled(one) for one in light[:90] if one.objects)
+        await sender.send(dark)
         (first,) = episodes(await read_until(quick, Name.DRIFT, bool))[:1]
         assert (first.camera, first.kind, first.phase) == ("door", "input", "start")
         assert "became darker" in first.text
@@ -74,6 +99,23 @@ async def test_a_camera_that_becomes_dark_raises_one_episode_and_ends_it_when_it
         assert told[-1].reason == "recovered"
         windows = [decode(record.value, CameraWindow) for record in await read_all(quick, Name.SIGNALS)]
         assert {window.state for window in windows} == {"learning", "watching", "drifting"}
+        # People label its frames once it has ended, and do not agree with the model any more.
+        wrong = [one for one in dark if one.objects and one.frame.captured >= first.started]
+        await sender.say(labelled(one, right=False) for one in wrong)
+        told = episodes(await read_until(quick, Name.DRIFT, lambda records: confirmed(records) == len(wrong)))
+        said = told[-1].confirmation
+        assert said is not None
+        assert (told[-1].phase, told[-1].reason, said.confirmed) == ("end", "recovered", True)
+        assert said.text.startswith(f"confirmed by {len(wrong)} labels: quality 1.00 → 0.00")
+        # What is erased speaks no more.
+        await sender.say(labelled(one, state="erased") for one in wrong)
+        await read_until(quick, Name.DRIFT, lambda records: len(records) > len(told) and not confirmed(records))
+
+
+def confirmed(records: Iterable[Record]) -> int:
+    """Return how many labels there are of the newest episode."""
+    said = episodes(records)[-1].confirmation
+    return said.labels if said is not None else 0
 
 
 async def test_a_worker_that_is_killed_is_followed_by_another_that_knows_what_it_knew(quick: Settings) -> None:
@@ -178,3 +220,14 @@ async def test_a_frame_worth_a_label_is_asked_for_with_its_picture_and_one_that_
         assert record.value == GOLDEN
         assert (request.why, request.objects) == ("random", there.objects)
         assert record.key == there.frame.id.encode()
+
+
+async def test_its_own_state_is_no_stream_that_it_neglects(quick: Settings) -> None:
+    # Faust complains after five minutes, as a default, of what it should read and does not.
+    stage = Stage("drift", quick, STREAM_PROCESSING_TIMEOUT="1")
+    async with stages(stage), clients.running(clients.durable_producer(quick), quick) as producer:
+        await Sender(producer, quick).send(Seen().many(100))
+        await read_until(quick, Name.DRIFT_STATE, bool)
+        # It looks every five seconds.
+        await asyncio.sleep(12)
+        assert "not started processing" not in stage.log()

