@@ -39,12 +39,15 @@ def bench(  # noqa: PLR0913  # the command's options
             else:
                 console.print(text)
 
+        def keep(results: Results) -> None:
+            json_file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+
         if only_uploads:
             results = msgspec.json.decode(json_file.read_bytes(), type=Results)
             measure_uploads(prepare_stack(), recording, results, Plan(factor), say)
         else:
-            results = measure(recording, Plan(factor), say)
-    json_file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+            results = measure(recording, Plan(factor), say, keep)
+    keep(results)
     draw(results, picture)
     console.print(table(results))
     console.print(f"{json_file}, {picture}")

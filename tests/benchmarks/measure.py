@@ -80,7 +80,7 @@ class Plan:
         self.upload_capacity_s = 20 * factor
 
 
-def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
+def measure(recording: Path, plan: Plan, say: Callable[[str], None], keep: Callable[[Results], None]) -> Results:
     """Measure everything.
 
     Parameters
@@ -91,6 +91,8 @@ def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
         How long.
     say
         Told what is being done.
+    keep
+        Given what there is after each stretch: what was measured outlives whatever breaks after it.
     """
     jpegs = recorded_jpegs(recording)
     size = sum(map(len, jpegs)) / len(jpegs) / 1000
@@ -111,6 +113,7 @@ def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
             results.rivals.setdefault(rival, []).append(
                 _child("rivals", rival, str(recording), str(plan.rival_s))["rate"]
             )
+        keep(results)
     with running_stack(home) as up:
         say("everything idle")
         time.sleep(SETTLE_S)
@@ -126,7 +129,9 @@ def measure(recording: Path, plan: Plan, say: Callable[[str], None]) -> Results:
             detected, used = _piped(up, recording, results.capacity / 2, plan.cost_s, cameras)
             cpu = sum(used[name].cpu for name in ("kafka", "detector", "live")) / 100
             results.costs.append(Cost(cameras, detected, 1000 * cpu / detected))
+    keep(results)
     measure_uploads(home, recording, results, plan, say)
+    keep(results)
     for source in ("scene", "clip"):
         say(f"capture of a {source}")
         results.captures.append(_capture(home, source, jpegs, plan.capture_s))
@@ -222,8 +227,9 @@ def _measure_uploads(up: Up, recording: Path, results: Results, plan: Plan, say:
 
 def _uploading(up: Up, recording: Path, rate: float, seconds: float) -> Uploading:
     done = _finished(started("uploads", str(recording), up.url, str(rate), str(seconds)))
-    cuts = quantiles(done["latencies"], n=100)
-    return Uploading(rate, len(done["latencies"]) / done["seconds"], len(done["failed"]), cuts[49], cuts[94])
+    latencies = done["latencies"]
+    cuts = quantiles(latencies, n=100) if len(latencies) > 1 else [None] * 99
+    return Uploading(rate, len(latencies) / done["seconds"], len(done["failed"]), cuts[49], cuts[94])
 
 
 def _capture(home: Path, source: str, jpegs: list[bytes], seconds: float) -> Capture:

@@ -118,7 +118,8 @@ def _uploads(results: Results, beside: Uploading) -> tuple[str, Row, list[Row]]:
 
 
 def _answered(one: Uploading) -> Row:
-    return f"{one.answered:.1f}", f"{one.p50_ms:.0f} ms", f"{one.p95_ms:.0f} ms"
+    ages = ("no answers" if age is None else f"{age:.0f} ms" for age in (one.p50_ms, one.p95_ms))
+    return f"{one.answered:.1f}", *ages
 
 
 def _use(results: Results, when: str, name: str) -> str:

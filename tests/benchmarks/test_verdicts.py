@@ -4,6 +4,7 @@ from statistics import mean
 
 import pytest
 
+from tests.benchmarks.report import markdown as benchmark_markdown
 from tests.benchmarks.results import Ages, Cost, Results, Uploading, Use, promises
 from tests.benchmarks.soak import Moment, Sample, Soak, markdown
 from tests.support.machine import this_machine
@@ -23,6 +24,7 @@ def a_run() -> Results:
         costs=[Cost(1, 30, 90), Cost(32, 30, 110)],
         uploads=[Uploading(17, 17, 0, 50, 200)],
         bare_uploads=50.0,
+        upload_capacity=40.0,
         uploads_beside=Uploading(0, 10, 0, 2000, 3000),
         detected_beside=45.0,
     )
@@ -48,6 +50,14 @@ def test_each_target_can_be_missed() -> None:
     run.uploads = [Uploading(17, 17, 1, 50, 201)]
     run.detected_beside = 46.0
     assert len(missed(run)) == len(promises(run))
+
+
+def test_uploads_that_nobody_answered_are_a_missed_target_and_not_a_broken_run() -> None:
+    run = a_run()
+    run.uploads = [Uploading(17, 0.0, 5100, None, None)]
+    assert [what.partition(", ")[2] for what in missed(run)] == ["p95", "not answered"]
+    assert "| 17.0 offered" in benchmark_markdown(run)
+    assert "| no answers | no answers |" in benchmark_markdown(run)
 
 
 def an_hour(**growth: float) -> Soak:

@@ -128,7 +128,7 @@ async def runs(settings: Settings, enough: int) -> list[Run]:
 
 @asynccontextmanager
 async def two_at_work(settings: Settings) -> AsyncIterator[None]:
-    """Run two retrainers that know of each other: one that joins may take a round over, which goes on as another try."""
+    """Run two retrainers that know of each other: one that joins may take a round over, as another try."""
     async with at_work(keep_learning, settings), at_work(keep_learning, settings):
         async with clients.administering(settings) as admin:
 

@@ -85,7 +85,9 @@ def is_there(target: str) -> bool:
     """Tell whether a module defines what is called, without importing it: what it needs may not be installed."""
     module, _, name = target.partition(":")
     tree = ast.parse((PROJECT / module.replace(".", "/")).with_suffix(".py").read_text())
-    return any(isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and one.name == name for one in tree.body)
+    return any(
+        isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and one.name == name for one in tree.body
+    )
 
 
 @pytest.mark.parametrize("command", ["camera", "api", "live", "topics", "record", "replay"])

@@ -29,7 +29,9 @@ def test_how_sums_are_rounded_does_not_depend_on_the_order() -> None:
     rng = random.Random(1)
     strata = [(source, label) for source in ("voc", "hires") for label in CLASSES]
     for _ in range(200):
-        groups = {str(n): Counter({one: rng.randint(1, 9) for one in strata if rng.random() < 0.5}) for n in range(40)}
+        groups: dict[str, Strata] = {
+            str(n): Counter({one: rng.randint(1, 9) for one in strata if rng.random() < 0.5}) for n in range(40)
+        }
         assert stratify(dict(reversed(groups.items())), SHARES) == stratify(groups, SHARES)
 
 
