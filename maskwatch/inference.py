@@ -170,6 +170,9 @@ class Detector:
         self._networks: dict[ShapeName, Network] = {}
         self._loading = threading.Lock()
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="inference")
+        self._calls = 0
+        self.freed = asyncio.Event()
+        """Set whenever a call ends and leaves a thread without work; whoever waits for it clears it before."""
 
     async def detect(self, jpegs: Sequence[bytes], shape: ShapeName) -> list[Detected | Refused]:
         """Look at pictures; the event loop goes on meanwhile.
@@ -216,10 +219,17 @@ class Detector:
             network = await loop.run_in_executor(self._threads, self.load, shape)
         size = network.pictures_at_once
         pieces = [jpegs[start : start + size] for start in range(0, len(jpegs), size)]
-        answers = await asyncio.gather(
-            *(loop.run_in_executor(self._threads, self.look, piece, shape) for piece in pieces)
-        )
+        calls = [loop.run_in_executor(self._threads, self.look, piece, shape) for piece in pieces]
+        self._calls += len(calls)
+        for call in calls:
+            call.add_done_callback(self._ended)
+        answers = await asyncio.gather(*calls)
         return [outcome for answer in answers for outcome in answer]
+
+    def _ended(self, _call: "asyncio.Future[list[Detected | Refused]]") -> None:
+        self._calls -= 1
+        if self._calls < self._settings.threads:
+            self.freed.set()
 
     def load(self, shape: ShapeName) -> Network:
         """Compile the network for a shape, once; blocks for a second or so."""

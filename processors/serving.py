@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -91,6 +91,18 @@ class Serving:
             now.batches -= 1
             if now is not self._now and not now.batches and not now.kept:
                 self._free(now.detector)
+
+    async def until_free(self, looking: "asyncio.Task[Any]", pictures: int) -> None:
+        """Wait until a thread has nothing to do, or what looks at so many pictures is done: uploads may use all."""
+        if -(-pictures // self.pictures_at_once) < self._settings.detector.threads:
+            return
+        freed = self._now.detector.freed
+        freed.clear()
+        waiting = asyncio.create_task(freed.wait())
+        try:
+            await asyncio.wait([looking, waiting], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Serve what ``models.v1`` names until told to stop."""

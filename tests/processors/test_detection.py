@@ -2,7 +2,8 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -10,16 +11,20 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from maskwatch import kafka as clients
+from maskwatch import metrics
 from maskwatch.boxes import iou
+from maskwatch.inference import Detected, Detector, Refused
 from maskwatch.kafka import Record
 from maskwatch.messages import LARGEST_JPEG, DeadLetter, Detection, FrameInfo, Prediction, decode, frame_headers
-from maskwatch.model import read_card
+from maskwatch.model import ShapeName, read_card
 from maskwatch.pictures import jpeg_size
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from processors.detection import detect
+from processors.serving import Serving
 from tests.support.stack import CreateTopics, Kafka
 from tests.support.topic import put, read_all, read_until
+from tests.support.waiting import eventually
 
 TOPICS = (
     Name.FRAMES_LIVE,
@@ -38,6 +43,15 @@ GOLDEN = (MODEL / CARD.golden.path).read_bytes()
 WIDTH, HEIGHT = jpeg_size(GOLDEN, 10**9)
 HEADER = GOLDEN.index(b"\xff\xc0")
 HUNDRED_MEGAPIXELS = GOLDEN[: HEADER + 5] + struct.pack(">HH", 10_000, 10_000) + GOLDEN[HEADER + 9 :]
+
+
+class Slow:
+    """A picture that is looked at until it is released."""
+
+    def __init__(self) -> None:
+        self.jpeg = GOLDEN + b"slow"
+        self.began = threading.Event()
+        self.released = threading.Event()
 
 
 @asynccontextmanager
@@ -148,6 +162,59 @@ async def test_every_upload_is_answered_and_a_bad_one_says_why(kafka: Kafka, cre
     (letter,) = await read_all(settings, Name.FRAMES_UPLOAD_DLQ)
     assert (letter.key, letter.value) == (b"bad", GOLDEN[:900])  # uploads keep their bytes
     assert refusal(letter).reason == by_upload["bad"].reason
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    """Let one picture take until it is released."""
+    slow, look = Slow(), Detector.look
+
+    def look_slowly(self: Detector, jpegs: Sequence[bytes], shape: ShapeName) -> list[Detected | Refused]:
+        if slow.jpeg in jpegs:
+            slow.began.set()
+            assert slow.released.wait(60)
+        return look(self, jpegs, shape)
+
+    monkeypatch.setattr(Detector, "look", look_slowly)
+    yield slow
+    slow.released.set()
+
+
+async def test_a_slow_picture_keeps_one_thread_busy_and_its_detection_is_still_the_first(
+    kafka: Kafka, create_topics: CreateTopics, slow: Slow
+) -> None:
+    settings = kafka.settings(detector=PATIENT | {"threads": 2})
+    await create_topics(settings, *TOPICS)
+    async with worker(settings), clients.running(clients.durable_producer(settings), settings) as producer:
+        await detected(producer, settings, "before")
+        await put_frame(producer, settings, "slow", 0, slow.jpeg)
+        assert await asyncio.to_thread(slow.began.wait, 30)
+        rounds = rounds_looked_at()
+        await put_frame(producer, settings, "quick", 0, GOLDEN)
+        await eventually(lambda: rounds_looked_at() > rounds)
+        slow.released.set()
+        records = await read_until(settings, Name.DETECTIONS, lambda found: found[-1].key == b"quick")
+    assert [record.key for record in records if record.key in {b"slow", b"quick"}] == [b"slow", b"quick"]
+
+
+async def test_the_next_round_may_begin_when_a_thread_has_nothing_left_of_this_one(slow: Slow) -> None:
+    settings = Settings.model_validate({"detector": {"threads": 2}})
+    serving = Serving(Detector(MODEL, settings.detector), settings)
+    try:
+        looking = asyncio.create_task(serving.detect([slow.jpeg, GOLDEN, GOLDEN, GOLDEN], "wide"))
+        await asyncio.wait_for(serving.until_free(looking, 4), 60)
+        assert not looking.done()
+        slow.released.set()
+        _, outcomes = await looking
+        assert all(isinstance(outcome, Detected) for outcome in outcomes)
+    finally:
+        slow.released.set()
+        serving.close()
+
+
+def rounds_looked_at() -> float:
+    (metric,) = metrics.BATCH_FRAMES.collect()
+    return next(sample.value for sample in metric.samples if sample.name.endswith("_count"))
 
 
 async def test_of_a_flood_the_newest_is_looked_at(kafka: Kafka, create_topics: CreateTopics) -> None:
