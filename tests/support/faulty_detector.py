@@ -24,6 +24,9 @@ from processors.live import LiveLane, Seen
 FOLDER = Path(os.environ.get("FAULTS", ""))
 SLOW_S = float(os.environ.get("SLOW_S", "0"))
 
+rounds: list[Sequence[Record]] = []
+"""Those under way; one may begin before the other ends."""
+
 _look, _time = Detector.look, time.time
 _live_look, _assigned = LiveLane._look, LiveLane.on_partitions_assigned
 
@@ -49,10 +52,13 @@ def wrong_time() -> float:
 async def live_look(self: LiveLane, records: Sequence[Record]) -> list[Seen]:
     note("begun", *(f"{record.partition} {record.offset}" for record in records))
     (FOLDER / "looking").touch()
+    rounds.append(records)
     try:
         return await _live_look(self, records)
     finally:
-        (FOLDER / "looking").unlink()
+        rounds.pop()
+        if not rounds:
+            (FOLDER / "looking").unlink()
 
 
 async def assigned(self: LiveLane, partitions: set[Any]) -> None:
