@@ -46,7 +46,9 @@ async def raise_alerts(settings: Settings, stop: asyncio.Event) -> None:
     raised = {alert.id for alert in await _held(settings)}
     async with (
         kafka.running(kafka.durable_producer(settings), settings) as producer,
-        kafka.running(kafka.group_consumer(settings, "alerts", None, "earliest"), settings) as consumer,
+        kafka.running(
+            kafka.group_consumer(settings, "alerts", None, "earliest", kafka.PATIENT_WAIT_MS), settings
+        ) as consumer,
     ):
         kafka.subscribe(consumer, settings, [Name.DRIFT, Name.RUNS])
         notify_ready(f"alerts to {webhook.host}" if webhook else "alerts to the log")

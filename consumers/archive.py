@@ -118,7 +118,7 @@ async def archive(settings: Settings, stop: asyncio.Event) -> None:
         If `archive.url` names no place that can be reached.
     """
     store = Store(settings.archive.url or (settings.data_dir / "archive").as_uri())
-    consumer = kafka.group_consumer(settings, "archive", None, "earliest")
+    consumer = kafka.group_consumer(settings, "archive", None, "earliest", kafka.PATIENT_WAIT_MS)
     async with kafka.running(consumer, settings):
         kafka.subscribe(consumer, settings, [Name.PREDICTIONS])
         notify_ready("archiving answers")

@@ -60,7 +60,9 @@ async def keep_labels(settings: Settings, stop: asyncio.Event) -> None:
     store = Store(settings)
     async with (
         kafka.running(kafka.durable_producer(settings), settings) as producer,
-        kafka.running(kafka.group_consumer(settings, "dataset", None, "earliest"), settings) as consumer,
+        kafka.running(
+            kafka.group_consumer(settings, "dataset", None, "earliest", kafka.PATIENT_WAIT_MS), settings
+        ) as consumer,
     ):
         kafka.subscribe(consumer, settings, [Name.LABELS])
         notify_ready("keeping labels")

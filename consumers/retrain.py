@@ -64,7 +64,9 @@ async def keep_learning(settings: Settings, stop: asyncio.Event) -> None:
     """
     async with (
         kafka.running(kafka.durable_producer(settings), settings) as producer,
-        kafka.running(kafka.group_consumer(settings, "retrain", None, "earliest"), settings) as consumer,
+        kafka.running(
+            kafka.group_consumer(settings, "retrain", None, "earliest", kafka.PATIENT_WAIT_MS), settings
+        ) as consumer,
     ):
         kafka.subscribe(consumer, settings, [Name.COMMANDS])
         notify_ready("rounds start when there are labels enough")

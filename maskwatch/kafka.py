@@ -40,6 +40,9 @@ GROUP_WAIT_MS = 1000
 both sides, so it sets what an idle stack costs. What comes meanwhile is given at once; only a new assignment may wait.
 """
 
+PATIENT_WAIT_MS = 3000
+"""The same for a group whose new member may begin a little later: nobody waits for what it does."""
+
 LONE_WAIT_MS = 500
 ROUTINE_MS = 1000
 """The client looks by itself so often whether there is something to ask for; whatever happens wakes it besides."""

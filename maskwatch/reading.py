@@ -21,7 +21,7 @@ from maskwatch.kafka import Record
 from maskwatch.settings import Settings
 
 POLL_MS = 200
-FOLLOW_WAIT_MS = 2000
+FOLLOW_WAIT_MS = 5000
 """Who follows asks no more often while nothing comes; what comes is given at once."""
 
 QUIET_MS = 60_000

@@ -45,7 +45,9 @@ async def roll_out(settings: Settings, stop: asyncio.Event) -> None:
     """
     ownership = _Ownership()
     async with (
-        kafka.running(kafka.group_consumer(settings, GROUP, None, "earliest"), settings) as consumer,
+        kafka.running(
+            kafka.group_consumer(settings, GROUP, None, "earliest", kafka.PATIENT_WAIT_MS), settings
+        ) as consumer,
         _guarding(settings, consumer) as guarding,
         AsyncExitStack() as stack,
     ):
