@@ -6,6 +6,7 @@ or whose retrainer did, is started again and goes on where it was.
 """
 
 import asyncio
+import ctypes
 import os
 import re
 import shutil
@@ -45,6 +46,8 @@ LONGEST = 1000
 """Bytes of a line that is not at its end."""
 
 COMMAND = (sys.executable, "-m", "maskwatch", "retrain", "--here")
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 _PLAIN = re.compile(r"[A-Za-z0-9-]{1,100}")
 """What a round may be called: its folder has its name, and must not lie elsewhere."""
 
@@ -347,7 +350,12 @@ async def _all(stream: asyncio.StreamReader | None) -> bytes:
 
 
 def give_way() -> None:
-    """Run with what time is left over; called in the process of a round, which leads a session of its own."""
+    """Run with what time is left over, and end when the retrainer dies; called in the process of a round.
+
+    It leads a session of its own, so nothing else would end it, and whoever takes the round over would wait for it.
+    """
+    with suppress(AttributeError):  # elsewhere than on Linux
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     os.nice(NICE)
     # Linux shares its time among sessions first, and only within one by what is nice: the session itself must be.
     with suppress(OSError):

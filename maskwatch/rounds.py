@@ -4,7 +4,10 @@ The file outlives the round's process, so that what an earlier attempt has done 
 expected to take.
 """
 
+import fcntl
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -13,6 +16,7 @@ from maskwatch.learning_settings import RetrainSettings
 from maskwatch.model_messages import RunProgress
 
 FILE = "progress.json"
+LOCK = "lock"
 PICTURES_A_SECOND = 10.0
 """That two cores train on, at 416 px; good for an estimate until a round has shown its own pace."""
 
@@ -21,6 +25,29 @@ REHEARSED_A_LABEL = 3
 
 LEARNT = 2 / 3
 """Share of the labels that a round learns from; the rest judges."""
+
+
+@contextmanager
+def alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Work on a round as the only process, once whoever does so already is done.
+
+    A retrainer that takes a round over may begin before the one that had it has ended the round's process.
+
+    Parameters
+    ----------
+    folder
+        The round's own; made if need be.
+    say
+        Is told when another must be waited for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another process works in {folder}; this one goes on when that is done")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def read(folder: Path) -> RunProgress | None:

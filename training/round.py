@@ -21,7 +21,7 @@ from maskwatch.model import read_card
 from maskwatch.model_messages import Lesson, PublishedModel, Verdict
 from maskwatch.promoting import champion_of, find, propose, versions_of
 from maskwatch.published import CHECKPOINT, fetch, fetch_checkpoint, named
-from maskwatch.rounds import expected_minutes
+from maskwatch.rounds import alone, expected_minutes
 from maskwatch.settings import MODELS, Settings
 from maskwatch.store import Store
 from training import draws, gate, rehearsal
@@ -273,7 +273,7 @@ def _judge(  # noqa: PLR0913, PLR0917  # what is judged by what
 def command(settings: Settings, folder: Path | None, why: str, judge: str | None, *, as_json: bool) -> str:
     """Run a round for ``maskwatch retrain``, or judge a version, and return the verdict as it is to be printed."""
     folder = folder or settings.data_dir / "rounds" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    with Progress("retrain") as progress:
+    with Progress("retrain") as progress, alone(folder, progress.say):
         progress.say(f"this round lies in {folder}; cut off, it goes on with --out {folder}")
         if judge is None:
             done = run_round(settings, folder, why, progress.say, progress)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from consumers import retrain
@@ -152,6 +153,21 @@ def test_a_round_gets_what_time_is_left_over() -> None:
         check=True,
     ).stdout
     assert told.split()[::3] == ["19", "19"]
+
+
+async def test_a_round_does_not_outlive_its_retrainer() -> None:
+    code = (
+        "import os, subprocess, sys, time; from consumers.retrain import give_way\n"
+        "command = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "print(subprocess.Popen(command, preexec_fn=give_way, start_new_session=True).pid, flush=True)\n"
+        "time.sleep(600)"
+    )
+    retrainer = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    assert retrainer.stdout is not None
+    round_process = psutil.Process(int(await retrainer.stdout.readline()))
+    retrainer.kill()
+    await retrainer.wait()
+    await eventually(lambda: not round_process.is_running() or round_process.status() == psutil.STATUS_ZOMBIE)
 
 
 async def test_labels_and_a_drift_start_a_round_and_nothing_starts_a_second_one(
