@@ -8,10 +8,10 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import structlog
@@ -22,7 +22,8 @@ from maskwatch.appearance import appearance
 from maskwatch.boxes import iou
 from maskwatch.errors import ModelError, PictureError, StuckError
 from maskwatch.messages import CLASSES, DetectedFace, FrameSignals, ModelRef
-from maskwatch.model import Precision, ShapeName, check_file, read_card
+from maskwatch.model import ShapeName, check_file, read_card
+from maskwatch.precision import choose_precision
 from maskwatch.settings import DetectorSettings
 
 Rows = NDArray[np.float32]
@@ -171,8 +172,7 @@ class Detector:
         self._loading = threading.Lock()
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="inference")
         self._calls = 0
-        self.freed = asyncio.Event()
-        """Set whenever a call ends and leaves a thread without work; whoever waits for it clears it before."""
+        self._freed = asyncio.Event()
 
     async def detect(self, jpegs: Sequence[bytes], shape: ShapeName) -> list[Detected | Refused]:
         """Look at pictures; the event loop goes on meanwhile.
@@ -229,7 +229,30 @@ class Detector:
     def _ended(self, _call: "asyncio.Future[list[Detected | Refused]]") -> None:
         self._calls -= 1
         if self._calls < self._settings.threads:
-            self.freed.set()
+            self._freed.set()
+
+    async def until_free(self, looking: "asyncio.Task[Any]", count: int, shape: ShapeName) -> None:
+        """Wait until a thread has nothing to do, or a task that looks is done: others may keep every thread busy.
+
+        Parameters
+        ----------
+        looking
+            Has just been started, and looks by :meth:`detect`.
+        count
+            At how many pictures.
+        shape
+            In which shape.
+        """
+        # Not by `load`: it would hold the event loop up while another shape is compiled.
+        network = self._networks.get(shape)
+        if network is None or -(-count // network.pictures_at_once) < self._settings.threads:
+            return
+        self._freed.clear()
+        waiting = asyncio.create_task(self._freed.wait())
+        try:
+            await asyncio.wait([looking, waiting], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
 
     def load(self, shape: ShapeName) -> Network:
         """Compile the network for a shape, once; blocks for a second or so."""
@@ -369,37 +392,3 @@ def same_faces(expected: Sequence[DetectedFace], seen: Sequence[DetectedFace], s
         )
 
     return answered(expected, seen) and answered(seen, expected)
-
-
-def choose_precision(settings: DetectorSettings, there: Collection[Precision]) -> Precision:
-    """Choose which of a model's files to load.
-
-    Parameters
-    ----------
-    settings
-        What is wished for. ONNX Runtime reads FP32 alone.
-    there
-        What the model has.
-
-    Raises
-    ------
-    ModelError
-        If the model lacks what is wished for; the message says what it has.
-    """
-    wished: Precision = "fp32"
-    if settings.runtime == "openvino" and settings.precision == "auto":
-        wished = "int8" if "int8" in there and cpu_multiplies_int8_fast() else "fp32"
-    elif settings.runtime == "openvino" and settings.precision != "auto":
-        wished = settings.precision
-    if wished not in there:
-        raise ModelError(f"the model has no {wished} file, only {', '.join(sorted(there))}: set detector.precision")
-    return wished
-
-
-def cpu_multiplies_int8_fast() -> bool:
-    """Tell whether this CPU has VNNI, AMX or an equivalent, without which INT8 gains little."""
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore").split())
-    except OSError:
-        return False
-    return bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})

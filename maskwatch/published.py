@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from maskwatch.errors import ModelError, StoreError
-from maskwatch.inference import choose_precision
 from maskwatch.model import FILE, ModelCard, check_file, read_card
 from maskwatch.model_messages import PublishedModel
+from maskwatch.precision import choose_precision
 from maskwatch.settings import Settings
 from maskwatch.store import Store
 

@@ -121,7 +121,7 @@ class LiveLane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._all_published.clear()
             looking = tasks.create_task(self._look(records))
             before, publishing = publishing, tasks.create_task(self._publish(looking, publishing))
-            await self._serving.until_free(looking, len(records))
+            await self._serving.until_free(looking, len(records), "wide")
             if before is not None:
                 await before
         if publishing is not None:

@@ -92,17 +92,9 @@ class Serving:
             if now is not self._now and not now.batches and not now.kept:
                 self._free(now.detector)
 
-    async def until_free(self, looking: "asyncio.Task[Any]", pictures: int) -> None:
-        """Wait until a thread has nothing to do, or what looks at so many pictures is done: uploads may use all."""
-        if -(-pictures // self.pictures_at_once) < self._settings.detector.threads:
-            return
-        freed = self._now.detector.freed
-        freed.clear()
-        waiting = asyncio.create_task(freed.wait())
-        try:
-            await asyncio.wait([looking, waiting], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
+    async def until_free(self, looking: "asyncio.Task[Any]", count: int, shape: ShapeName) -> None:
+        """Wait as :meth:`maskwatch.inference.Detector.until_free` does, for the model of this moment."""
+        await self._now.detector.until_free(looking, count, shape)
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Serve what ``models.v1`` names until told to stop."""

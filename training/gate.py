@@ -18,11 +18,11 @@ import numpy as np
 
 from maskwatch.command import Progress
 from maskwatch.errors import ModelError
-from maskwatch.inference import choose_precision
 from maskwatch.learning_settings import GateSettings
 from maskwatch.messages import CLASSES, ModelRef
 from maskwatch.model import Precision, ShapeName, read_card
 from maskwatch.model_messages import Condition, Disagreement, Outcome, Verdict
+from maskwatch.precision import choose_precision
 from maskwatch.settings import Settings
 from maskwatch.training_calls import printing_aside
 from training import by_source

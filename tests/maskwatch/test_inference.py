@@ -20,13 +20,13 @@ from maskwatch.inference import (
     Detected,
     Detector,
     Refused,
-    choose_precision,
     read_rows,
     same_faces,
 )
 from maskwatch.messages import DetectedFace
 from maskwatch.model import ShapeName, read_card
 from maskwatch.pictures import letterbox
+from maskwatch.precision import choose_precision
 from maskwatch.settings import DetectorSettings, Settings
 
 MODEL = Settings().detector.model

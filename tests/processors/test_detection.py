@@ -203,10 +203,12 @@ async def test_a_slow_picture_keeps_one_thread_busy_and_its_detection_is_still_t
 
 async def test_the_next_round_may_begin_when_a_thread_has_nothing_left_of_this_one(slow: Slow) -> None:
     settings = Settings.model_validate({"detector": {"threads": 2}})
-    serving = Serving(Detector(MODEL, settings.detector), settings)
+    detector = Detector(MODEL, settings.detector)
+    detector.load("wide")
+    serving = Serving(detector, settings)
     try:
         looking = asyncio.create_task(serving.detect([slow.jpeg, GOLDEN, GOLDEN, GOLDEN], "wide"))
-        await asyncio.wait_for(serving.until_free(looking, 4), 60)
+        await asyncio.wait_for(serving.until_free(looking, 4, "wide"), 60)
         assert not looking.done()
         slow.released.set()
         _, outcomes = await looking

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from maskwatch.cli import main
-from maskwatch.inference import cpu_multiplies_int8_fast
 from maskwatch.learning_settings import GateSettings
 from maskwatch.messages import CLASSES, DetectedFace, MarkedFace
 from maskwatch.model import ShapeName
 from maskwatch.model_messages import Condition
+from maskwatch.precision import cpu_multiplies_int8_fast
 from tests.support.candidates import CHAMPION, altered, drawn_labels, judged
 from training import gate
 from training.datasets.manifest import Entry
