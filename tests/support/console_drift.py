@@ -1,6 +1,5 @@
 """What the console's stand-in server says of drift: the API's own calls on a table and a history that tests fill."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,17 +7,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Response
 
 from api import problems
 from api.drift_table import DriftTable
 from api.history import Past
-from api.problems import AWAY, PICTURE_GONE, UNAUTHORIZED, ProblemError
+from api.problems import PICTURE_GONE, ProblemError
 from api.routers import episodes, signals
 from maskwatch.drift_messages import CameraWindow, Episode
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from tests.support import drifting
+from tests.support.scripted import scripted
 
 
 @dataclass
@@ -56,13 +56,8 @@ class DriftStandIn:
     def add_calls(self, app: FastAPI, token: Any) -> None:  # noqa: ANN401  # a function that returns the token
         """Add the calls to an app whose other calls a test makes up; a browser must have the token."""
 
-        async def as_scripted(request: Request) -> None:
-            while self.hang:  # noqa: ASYNC110  # set from the test's thread
-                await asyncio.sleep(0.05)
-            if request.cookies.get("token", "") != token():
-                raise ProblemError(UNAUTHORIZED, "The token is missing or not the right one.")
-            if self.failing:
-                raise ProblemError(AWAY, "What is known of drift is not read yet: reading drift.v1.")
+        why = "What is known of drift is not read yet: reading drift.v1."
+        as_scripted = scripted(token, lambda: self.hang, lambda: why if self.failing else "")
 
         async def windows(camera: str, since: datetime, until: datetime) -> Past:
             found = [window for window in self.windows.get(camera, []) if since <= window.end < until]

@@ -1,6 +1,5 @@
 """What the console's stand-in server says of labels: the API's own calls on a table that tests fill."""
 
-import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 
 from api.label_table import LabelTable, Waiting
 from api.labelling import Said
-from api.problems import AWAY, FRAME_HELD, LABEL_REFUSED, UNAUTHORIZED, ProblemError
+from api.problems import AWAY, FRAME_HELD, LABEL_REFUSED, ProblemError
 from api.routers import labels
 from maskwatch.drift_messages import LabelRequest
 from maskwatch.label_messages import FrameLabel
 from maskwatch.messages import FrameRef, ModelRef
+from tests.support.scripted import scripted
 
 MODEL = ModelRef("yolov8n-facemask", "1", "ab" * 32)
 
@@ -58,13 +58,8 @@ class LabelStandIn:
     def add_calls(self, app: FastAPI, token: Callable[[], str]) -> None:
         """Add the calls to an app whose services are there; a browser must have the token."""
 
-        async def as_scripted(request: Request) -> None:
-            while self.hang:  # noqa: ASYNC110  # set from the test's thread
-                await asyncio.sleep(0.05)
-            if request.cookies.get("token", "") != token():
-                raise ProblemError(UNAUTHORIZED, "The token is missing or not the right one.")
-            if self.away:
-                raise ProblemError(AWAY, "What is known of labels is not read yet: reading labels.v1.")
+        why = "What is known of labels is not read yet: reading labels.v1."
+        as_scripted = scripted(token, lambda: self.hang, lambda: why if self.away else "")
 
         app.state.services.labels = self
         app.state.services.label_feed = SimpleNamespace(missing="")

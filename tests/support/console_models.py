@@ -11,11 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 
 from api.commanding import Commanding
 from api.model_table import ModelTable
-from api.problems import AWAY, UNAUTHORIZED, ProblemError
 from api.routers import models, runs
 from maskwatch.model import ModelCard, read_card
 from maskwatch.model_messages import FOR_RETRAINER, Champion, ModelCommand, ModelVersion, Run
@@ -23,6 +22,7 @@ from maskwatch.settings import Settings
 from maskwatch.topics import Name
 from processors.promotion import decide
 from tests.support import judged
+from tests.support.scripted import scripted
 
 
 @dataclass
@@ -53,13 +53,8 @@ class ModelStandIn:
     def add_calls(self, app: FastAPI, token: Callable[[], str]) -> None:
         """Add the calls to an app whose services are there; a browser must have the token."""
 
-        async def as_scripted(request: Request) -> None:
-            while self.hang:  # noqa: ASYNC110  # set from the test's thread
-                await asyncio.sleep(0.05)
-            if request.cookies.get("token", "") != token():
-                raise ProblemError(UNAUTHORIZED, "The token is missing or not the right one.")
-            if self.failing:
-                raise ProblemError(AWAY, "What is known of models is not read yet: reading models.v1.")
+        why = "What is known of models is not read yet: reading models.v1."
+        as_scripted = scripted(token, lambda: self.hang, lambda: why if self.failing else "")
 
         shared = app.state.services
         shared.models = self
