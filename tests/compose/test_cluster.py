@@ -1,14 +1,18 @@
 """An installation of compose/cluster.yaml: three brokers that know everybody by name, and any of which may be lost."""
 
 import os
+import re
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from maskwatch.secret_files import make_cluster
+from maskwatch.certificates import authority, issue
+from maskwatch.secret_files import USERS, make_cluster, passwords
 from tests.compose.test_one_machine import Answers, is_live
 from tests.support.composed import COMPOSE, Composed, build_gateway, docker, engine_trouble, eventually
-from tests.support.s3_server import find_gateway
+from tests.support.programs import find_program
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
@@ -20,7 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     """Return a cluster, up; at the end nothing of it is left."""
     if trouble := engine_trouble():
         pytest.skip(f"{trouble}: compose needs one")
-    if (program := find_gateway()) is not None:
+    if (program := find_program("versitygw")) is not None:
         build_gateway(program, tmp_path_factory.mktemp("gateway"))
     elif not docker("image", "ls", "-q", "versity/versitygw:v1.8.0"):
         pytest.skip("no S3 server: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
@@ -60,6 +64,31 @@ def test_secrets_are_in_no_variable_or_log(cluster: Composed) -> None:
 def test_each_container_has_the_secrets_of_its_role_alone(cluster: Composed) -> None:
     listed = cluster("exec", "-T", "detector", "ls", "/run/secrets").split()
     assert sorted(listed) == ["ca.crt", "detector.toml", "s3-credentials"]
+
+
+def test_who_is_not_let_in_says_why_in_one_line_and_names_the_setting(cluster: Composed, tmp_path: Path) -> None:
+    said = cluster.refused("detector", MASKWATCH_KAFKA__PASSWORD="guessed")  # noqa: S106  # the point
+    assert "see kafka.username and kafka.password" in said
+    camera = passwords(COMPOSE / "secrets" / USERS)["camera"]
+    said = cluster.refused("drift", MASKWATCH_KAFKA__USERNAME="camera", MASKWATCH_KAFKA__PASSWORD=camera)
+    assert "it does not let «camera» use" in said
+    assert "its ACLs decide that" in said
+    late = issue(authority("late"), "admin", (), timedelta(days=-1))
+    (tmp_path / "late.crt").write_bytes(late.certificate)
+    mounted = ("--volume", f"{tmp_path / 'late.crt'}:/srv/late.crt:ro")
+    said = cluster.refused("users", *mounted, MASKWATCH_KAFKA__CERT_FILE="/srv/late.crt")
+    assert re.search(r"kafka\.cert_file /srv/late\.crt has expired on \d{4}-\d\d-\d\d", said), said
+    assert camera not in said
+
+
+def test_a_secret_that_is_missing_is_named(cluster: Composed, tmp_path: Path) -> None:
+    (tmp_path / "lost.yaml").write_text(f"secrets: {{ detector.toml: {{ file: {tmp_path}/detector.toml }} }}")
+    files = cluster.env["COMPOSE_FILE"]
+    cluster.env["COMPOSE_FILE"] = f"{files}:{tmp_path / 'lost.yaml'}"
+    try:
+        assert f"{tmp_path}/detector.toml" in cluster.refused("detector")
+    finally:
+        cluster.env["COMPOSE_FILE"] = files
 
 
 @pytest.mark.parametrize("broker", ["kafka-1", "kafka-2", "kafka-3"])

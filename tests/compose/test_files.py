@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from maskwatch import __version__, metrics
 from maskwatch.roles import ROLES
 from maskwatch.secret_files import make_cluster, make_server
 from maskwatch.settings import PROJECT
+from tests.support.programs import find_program
 
 COMPOSE = PROJECT / "compose"
 ONCE = {"secrets", "topics", "users", "bucket"}
@@ -185,3 +187,36 @@ def test_prometheus_looks_at_every_process_of_ours() -> None:
         if "build" in service and name not in ONCE and "profiles" not in service
     }
     assert looked_at == ours
+
+
+def run(program: str, remedy: str, *arguments: str) -> None:
+    """Run a program that finds fault with files."""
+    found = find_program(program)
+    if found is None:
+        pytest.skip(f"no {program}: {remedy}")
+    done = subprocess.run([found, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_takes_its_files_and_raises_each_alert_when_it_should() -> None:
+    folder = COMPOSE / "observability"
+    rules = yaml.safe_load((folder / "rules.yaml").read_text())["groups"][0]["rules"]
+    tests = yaml.safe_load((folder / "rules.test.yaml").read_text())["tests"]
+    assert [test["name"] for test in tests] == [rule["alert"] for rule in rules]
+    for arguments in (
+        ("check", "config", "--syntax-only", str(folder / "prometheus.yaml")),
+        ("check", "rules", str(folder / "rules.yaml")),
+        ("test", "rules", str(folder / "rules.test.yaml")),
+    ):
+        run("promtool", "apt-get install prometheus", *arguments)
+
+
+def test_the_workflows_are_what_github_takes_and_run_nothing_that_can_be_exchanged() -> None:
+    files = sorted((PROJECT / ".github" / "workflows").glob("*.yaml"))
+    used = re.findall(r"uses: (\S+)(.*)", "".join(file.read_text() for file in files))
+    assert len(used) > 10
+    for action, beside in used:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", beside), action
+    remedy = "go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
+    run("actionlint", remedy, "-no-color", *map(str, files))

@@ -1,7 +1,10 @@
 """An installation of compose/compose.yaml, from its first frame to its last container."""
 
+import asyncio
+import re
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -9,10 +12,13 @@ import httpx
 import pytest
 from playwright.sync_api import sync_playwright
 
-from maskwatch import __version__
+from maskwatch import __version__, kafka
+from maskwatch.topics import Name
 from tests.support.chromium import find_chromium, launch
 from tests.support.composed import Composed, docker, eventually
 from tests.support.labelling import jpeg
+from tests.support.stack import settings_for
+from tests.support.topic import put
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
@@ -23,6 +29,11 @@ def is_live(client: httpx.Client) -> bool:
     """Whether a detection is made now."""
     with client.stream("GET", "/detections/stream", timeout=10) as answer:
         return answer.status_code == 200 and any(line.startswith("data: ") for line in answer.iter_lines())
+
+
+def tells(stack: Composed, name: str, text: str) -> bool:
+    """Whether a service's log has something."""
+    return text in stack.logs(name)
 
 
 def test_it_is_up_when_a_frame_has_gone_from_a_camera_to_a_detection(stack: Composed) -> None:
@@ -60,6 +71,16 @@ def test_an_upload_is_answered_and_a_body_that_is_too_large_is_not_taken(stack: 
         assert answer.json()["status"] == "done"
         refused = client.post("/cameras", content=b"x" * 1_100_000)
         assert (refused.status_code, refused.headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_who_calls_too_often_is_told_to_wait(stack: Composed) -> None:
+    with stack.client(stack.token) as client, ThreadPoolExecutor(8) as callers:
+        answers = list(callers.map(lambda _: client.get("/health"), range(800)))
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert {answer.status_code for answer in refused} == {429}
+        assert {answer.headers["content-type"] for answer in refused} == {"application/problem+json"}
+        assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+        assert eventually(lambda: client.get("/health").status_code == 200) < 5
 
 
 def test_a_browser_sees_boxes_through_the_front_door(stack: Composed) -> None:
@@ -108,6 +129,38 @@ def test_the_image_has_neither_torch_nor_a_compiler_nor_what_it_does_not_need(st
             stack("exec", "-T", "detector", "sh", "-c", f"command -v {program}")
 
 
+@pytest.mark.parametrize(
+    ("service", "variables", "says"),
+    [
+        ("topics", {"KAFKA__TOPIC_PREFIX": "other."}, r"topic other\.frames\.live\.v1 has 8 partitions, expected 32"),
+        ("detector", {"KAFKA__BOOTSTRAP_SERVERS": "nowhere:9092"}, "Kafka at nowhere:9092 does not answer"),
+        ("capture", {"SETTINGS": "/run/secrets/gone.toml"}, r"no settings file at /run/secrets/gone\.toml"),
+        ("dataset", {"STORE__URL": "nowhere://bucket"}, r"store\.url cannot be used: .*nowhere"),
+    ],
+    ids=["partitions", "address", "secret", "store"],
+)
+def test_what_cannot_begin_says_why_in_one_line_and_names_the_setting(
+    stack: Composed, service: str, variables: dict[str, str], says: str
+) -> None:
+    if service == "topics":
+        tool = ("/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", "localhost:9092", "--create")
+        stack("exec", "-T", "kafka", *tool, "--topic", "other.frames.live.v1", "--partitions", "8")
+    said = stack.refused(service, **{f"MASKWATCH_{name}": value for name, value in variables.items()})
+    assert re.search(says, said), said
+    assert "Traceback" not in said
+
+
+async def test_a_record_of_another_schema_is_told_and_skipped(stack: Composed, tmp_path: Path) -> None:
+    address = f"127.0.0.1:{stack.env['MASKWATCH_KAFKA_PORT']}"
+    settings = settings_for(tmp_path, address, {"kafka": {"topic_prefix": ""}})
+    async with kafka.running(kafka.durable_producer(settings), settings) as producer:
+        await put(producer, settings, Name.DETECTIONS, "demo", b'{"frame": "demo:1:1"}')
+    for name in ("live", "drift"):
+        await asyncio.to_thread(eventually, partial(tells, stack, name, "malformed record"))
+    with stack.client(stack.token) as client:
+        await asyncio.to_thread(eventually, partial(is_live, client))
+
+
 @pytest.mark.parametrize("name", ["detector", "live", "capture", "redis", "nginx", "api-live", "kafka"])
 def test_what_is_killed_comes_back_and_so_does_the_picture(stack: Composed, name: str) -> None:
     before = stack.inspect(name)["RestartCount"]
@@ -126,8 +179,8 @@ def test_workers_share_the_partitions_and_those_who_leave_lose_nothing(stack: Co
             readers = client.get("/status").json()["readers"]
             return next(len(reader["hosts"]) for reader in readers if reader["group"] == "detector-upload")
 
-        stack("up", "-d", "--no-deps", "--no-recreate", "--scale", "detector=3", "--wait", "detector")
-        eventually(lambda: detectors() == 3)
+        stack("up", "-d", "--no-deps", "--no-recreate", "--scale", "detector=4", "--wait", "detector")
+        eventually(lambda: detectors() == 4)
         answers = Answers(client)
         with answers:
             stack("up", "-d", "--no-deps", "--no-recreate", "--scale", "detector=1", "--wait", "detector")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from maskwatch import __version__
 from maskwatch.embedded.broker import free_port
@@ -98,6 +99,14 @@ class Composed:
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-3000:]}")
         return done.stdout.strip()
+
+    def refused(self, service: str, *options: str, **variables: str) -> str:
+        """Run a service once that cannot begin, and return what it says."""
+        told = [option for name, value in variables.items() for option in ("--env", f"{name}={value}")]
+        with pytest.raises(RuntimeError) as error:
+            self("run", "--rm", "-T", "--no-deps", *told, *options, service, timeout_s=120)
+        # What comes before is the command, with the variables.
+        return str(error.value).partition(f" {service}: ")[2]
 
     def up(self, *arguments: str) -> float:
         """Bring everything up, and return how many seconds that took."""

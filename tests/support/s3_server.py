@@ -1,7 +1,6 @@
 """A real S3 server for the tests: Versity's gateway on a folder, as compose/cluster.yaml has it."""
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,12 +12,6 @@ from tests.support.stack import PORTS, answers
 
 USER, PASSWORD, BUCKET = "maskwatch", "only for tests", "maskwatch"
 START_TIMEOUT_S = 30
-
-
-def find_gateway() -> str | None:
-    """Return the gateway's program, or None: «go install github.com/versity/versitygw/cmd/versitygw@v1.8.0»."""
-    beside = Path.home() / "go" / "bin" / "versitygw"
-    return shutil.which("versitygw") or (str(beside) if beside.exists() else None)
 
 
 @contextmanager
