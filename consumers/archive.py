@@ -10,15 +10,15 @@ import gzip
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
-import fsspec  # type: ignore[import-untyped]  # it ships no types
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from consumers.retrying import until_done
 from maskwatch import kafka, metrics
-from maskwatch.errors import BrokerError, MessageError, SettingsError, StoreError
+from maskwatch.errors import BrokerError, MessageError, StoreError
+from maskwatch.files import Place
 from maskwatch.kafka import Record
 from maskwatch.messages import Prediction, decode
 from maskwatch.settings import Settings
@@ -34,12 +34,12 @@ log = structlog.get_logger(__name__)
 
 
 class Store:
-    """Where files lie: any place that fsspec reaches. Its calls block.
+    """Where the archive's files lie. Its calls block.
 
     Parameters
     ----------
-    url
-        ``file:///srv/archive``, ``s3://bucket/archive`` and the like.
+    settings
+        Name the place.
 
     Raises
     ------
@@ -47,13 +47,11 @@ class Store:
         If there is no such kind of place, or what reaches it is not installed; the message names the package.
     """
 
-    def __init__(self, url: str) -> None:
-        try:
-            filesystem, path = fsspec.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise SettingsError(f"archive.url cannot be used: {error}") from error
-        self._files: Any = filesystem
-        self._root = f"{path}/{FOLDER}"
+    def __init__(self, settings: Settings) -> None:
+        url = settings.archive.url or (settings.data_dir.resolve() / "archive").as_uri()
+        self._place = Place(url, "archive.url", settings.store.timeout_s)
+        self._files, self._root = self._place.files, f"{self._place.root}/{FOLDER}"
+        self.within = self._place.within
 
     def write(self, day: date, name: str, data: bytes) -> None:
         """Write a file of a day, whole or not at all.
@@ -65,11 +63,9 @@ class Store:
         """
         folder = f"{self._root}/{day.isoformat()}"
         try:
-            self._files.makedirs(folder, exist_ok=True)
-            with self._files.transaction, self._files.open(f"{folder}/{name}", "wb") as file:
-                file.write(data)
+            self._place.write(f"{folder}/{name}", data)
         except Exception as error:  # each kind of store has errors of its own
-            raise StoreError(f"{folder} cannot be written: {error!r}") from error
+            raise StoreError(f"{folder} (archive.url) cannot be written: {error!r}") from error
 
     def remove_before(self, first: date) -> list[str]:
         """Remove the days before this one; return which.
@@ -117,7 +113,7 @@ async def archive(settings: Settings, stop: asyncio.Event) -> None:
     SettingsError
         If `archive.url` names no place that can be reached.
     """
-    store = Store(settings.archive.url or (settings.data_dir / "archive").as_uri())
+    store = Store(settings)
     consumer = kafka.group_consumer(settings, "archive", None, "earliest", kafka.PATIENT_WAIT_MS)
     async with kafka.running(consumer, settings):
         kafka.subscribe(consumer, settings, [Name.PREDICTIONS])
@@ -161,27 +157,24 @@ class _Archiving:
 
     async def _flush(self, stop: asyncio.Event) -> None:
         """Write what is held, and commit; while the store is away, try again until told to stop."""
-        while self._held:
-            # 1. Written.
-            try:
-                for day, name, data in files(self._held):
-                    await asyncio.to_thread(self._store.write, day, name, data)
-            except StoreError as error:
-                metrics.STORE_FAILURES.inc()
-                log.warning("the archive is not written; trying again", error=str(error))
-                if stop.is_set():
-                    return
-                await asyncio.sleep(RETRY_S)
-                continue
-            # 2. Only then committed.
-            if why := await kafka.commit(self._consumer, behind(self._held), self._settings):
-                log.warning("offsets not committed", error=why)
-            self._held = []
+        if not self._held:
+            return
+        # 1. Written.
+        if not await until_done(self._write, stop, what="writing the archive", retry_s=RETRY_S):
+            return
+        # 2. Only then committed.
+        if why := await kafka.commit(self._consumer, behind(self._held), self._settings):
+            log.warning("offsets not committed", error=why)
+        self._held = []
+
+    async def _write(self) -> None:
+        for day, name, data in files(self._held):
+            await self._store.within(self._store.write, day, name, data)
 
     async def _tidy(self) -> None:
         first = datetime.now(UTC).date() - timedelta(days=self._settings.archive.days)
         try:
-            if removed := await asyncio.to_thread(self._store.remove_before, first):
+            if removed := await self._store.within(self._store.remove_before, first):
                 log.info("days were removed from the archive", days=len(removed))
         except StoreError as error:
             log.warning("the archive is not tidied", error=str(error))

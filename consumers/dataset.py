@@ -7,9 +7,10 @@ doing a record again changes nothing, so that nothing is lost by a death between
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -17,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumers.pseudo import Pseudo
+from consumers.retrying import until_done
 from maskwatch import kafka, metrics
 from maskwatch.errors import BrokerError, MessageError, StoreError
 from maskwatch.kafka import Record
@@ -104,27 +106,13 @@ async def _keep_batch(consumer: AIOKafkaConsumer, dataset: "Dataset", settings: 
     for partition, records in batches.items():
         for record in records:
             # 1. Kept.
-            if not await _until_done(lambda record=record: dataset.take(record), stop):  # type: ignore[misc]
+            keep = partial(dataset.take, record)
+            if not await until_done(keep, stop, what="keeping a label", retry_s=RETRY_S):
                 return
         # 2. Only then committed.
         done = {TopicPartition(partition.topic, partition.partition): records[-1].offset + 1}
         if why := await kafka.commit(consumer, done, settings):
             log.warning("offsets not committed", error=why)
-
-
-async def _until_done(work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> bool:
-    """Do something until it succeeds; False if it did not before the stop: then it comes again."""
-    while True:
-        try:
-            await work()
-        except (StoreError, BrokerError) as error:
-            metrics.STORE_FAILURES.inc()
-            log.warning("a label is not kept yet; trying again", error=str(error))
-            if stop.is_set():
-                return False
-            await asyncio.sleep(RETRY_S)
-        else:
-            return True
 
 
 async def _tidy(dataset: "Dataset") -> None:
@@ -200,8 +188,8 @@ class Dataset:
         BrokerError
             If Kafka does not take a record.
         """
-        labels = await self._store.within(lambda: [decode(label, FrameLabel) for label in self._store.labels()])
-        for label in labels:
+        labels = [label async for label in self._labels()]
+        for label in filter(None, labels):
             age = now - label.at
             if label.state != "erased":
                 if 0 < self._settings.labels.days < age / timedelta(days=1):
@@ -215,11 +203,24 @@ class Dataset:
             elif timedelta(milliseconds=FORGET_MS) < age < FORGOTTEN_BY:
                 await self._publish(Name.LABELS, label)
                 await self._publish(Name.LABEL_REQUESTS, label, nothing=True)
-        named = {label.sha256 for label in labels if label.state != "erased"}
+        if None in labels:
+            # It may name any picture.
+            return
+        named = {label.sha256 for label in labels if label is not None and label.state != "erased"}
         pictures = await self._store.within(self._store.pictures)
         for name, written in pictures.items():
             if name not in named and now - written > UNLABELLED:
                 await self._store.within(self._store.remove, name)
+
+    async def _labels(self) -> AsyncIterator[FrameLabel | None]:
+        """Yield what the store says of each frame, None for what cannot be read; each file within the time-out."""
+        kept = self._store.labels()
+        while (raw := await self._store.within(lambda: next(kept, None))) is not None:
+            try:
+                yield decode(raw, FrameLabel)
+            except MessageError as error:
+                log.warning("a label in the store cannot be read", error=str(error))
+                yield None
 
     async def _known(self, frame: str) -> FrameLabel | None:
         kept = await self._store.within(self._store.read_label, frame)

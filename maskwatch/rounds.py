@@ -5,13 +5,13 @@ expected to take.
 """
 
 import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from maskwatch.files import write_whole
 from maskwatch.learning_settings import RetrainSettings
 from maskwatch.model_messages import RunProgress
 
@@ -66,9 +66,7 @@ def write(folder: Path, progress: RunProgress) -> None:
     OSError
         If the folder cannot be written to.
     """
-    fresh = folder / f".{FILE}.{os.getpid()}"
-    fresh.write_bytes(msgspec.json.encode(progress))
-    fresh.replace(folder / FILE)
+    write_whole(folder / FILE, msgspec.json.encode(progress))
 
 
 def expected_minutes(pictures: float, epochs: int, pace: float = PICTURES_A_SECOND) -> float:

@@ -6,18 +6,14 @@ whole or not at all, and a picture is on the disk when :meth:`Store.put` returns
 thread.
 """
 
-import asyncio
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
-import fsspec  # type: ignore[import-untyped]  # it ships no types
-
-from maskwatch.errors import SettingsError, StoreError
+from maskwatch.errors import StoreError
+from maskwatch.files import Place
 from maskwatch.settings import Settings
 
 PICTURES, LABELS, MODELS = "pictures", "labels", "models"
@@ -46,16 +42,8 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         url = settings.store.url or (settings.data_dir.resolve() / "store").as_uri()
-        try:
-            filesystem, root = fsspec.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise SettingsError(f"store.url cannot be used: {error}") from error
-        self._files: Any = filesystem
-        self._root = str(root).rstrip("/")
-        self._local = "file" in {
-            *([filesystem.protocol] if isinstance(filesystem.protocol, str) else filesystem.protocol)
-        }
-        self._timeout_s = settings.store.timeout_s
+        self._place = Place(url, "store.url", settings.store.timeout_s)
+        self._files, self._root = self._place.files, self._place.root
 
     async def within(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Let a thread do one of the calls below, within the time-out.
@@ -65,11 +53,7 @@ class Store:
         StoreError
             If it takes longer, or fails.
         """
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await asyncio.to_thread(work, *arguments)
-        except TimeoutError as error:
-            raise StoreError(f"{self._root} does not answer within {self._timeout_s:g} s") from error
+        return await self._place.within(work, *arguments)
 
     def put(self, jpeg: bytes) -> str:
         """Keep a picture and return its name; on return it is on the disk, and as new as if it had not been there.
@@ -81,7 +65,7 @@ class Store:
         """
         name = name_of(jpeg)
         with self._errors(name):
-            self._write(self._path(PICTURES, name), jpeg)
+            self._place.write(self._path(PICTURES, name), jpeg)
         return name
 
     def get(self, name: str) -> bytes | None:
@@ -129,7 +113,7 @@ class Store:
             If that cannot be done.
         """
         with self._errors(frame):
-            self._write(self._label(frame), label)
+            self._place.write(self._label(frame), label)
 
     def read_label(self, frame: str) -> bytes | None:
         """Return what is said about a frame, None if nothing is.
@@ -187,7 +171,7 @@ class Store:
             If that cannot be done.
         """
         with self._errors(file):
-            self._write(f"{self._root}/{MODELS}/{model}/{file}", data)
+            self._place.write(f"{self._root}/{MODELS}/{model}/{file}", data)
 
     def read_model(self, model: str, file: str) -> bytes:
         """Return a file of a model; whether it is the right one is for the caller to check.
@@ -230,13 +214,6 @@ class Store:
         except FileNotFoundError:
             return
 
-    def _write(self, path: str, data: bytes) -> None:
-        if self._local:
-            _write_local(Path(path), data)
-        else:
-            # Stores of objects show one whole or not at all.
-            self._files.pipe_file(path, data)
-
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
         try:
@@ -244,25 +221,7 @@ class Store:
         except StoreError:
             raise
         except Exception as error:  # each kind of store has errors of its own
-            raise StoreError(f"{what} cannot be kept or found at {self._root}: {error!r}") from error
-
-
-def _write_local(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+            raise StoreError(f"{what} cannot be kept or found at {self._root} (store.url): {error!r}") from error
 
 
 def _written(entry: dict[str, Any]) -> datetime:

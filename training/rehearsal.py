@@ -7,13 +7,17 @@ Elsewhere, which is every stranger's installation, people of the demo scene are 
 import random
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
+import structlog
 
+from maskwatch.errors import MessageError
+from maskwatch.files import write_whole
 from maskwatch.label_messages import FrameLabel
 from maskwatch.learning_settings import RetrainSettings
+from maskwatch.messages import decode
 from maskwatch.rounds import REHEARSED_A_LABEL
 from maskwatch.settings import PROJECT, Settings
 from maskwatch.store import Store
@@ -24,13 +28,14 @@ from training.datasets.manifest import Entry, Manifest
 from training.datasets.split import Burst
 from training.errors import TrainingError
 
-DRAWN = "drawn"
 PSEUDO = "by a model: "
 """Before the name of a camera: what a model says of itself is no label of that camera."""
 DRAW_LIMIT_S = 1800
 JUDGED = 150
 """Pictures of val that choose the best epoch, at most."""
 JUDGES = frozenset({"val", "test"})
+
+log = structlog.get_logger(__name__)
 
 
 def labels(store: Store) -> list[FrameLabel]:
@@ -41,10 +46,7 @@ def labels(store: Store) -> list[FrameLabel]:
     StoreError
         If the store does not answer.
     """
-    told = (msgspec.json.decode(record, type=FrameLabel) for record in store.labels())
-    # What a model says of itself counts towards nothing.
-    counting = (one for one in told if one.state == "labelled" and one.made_by != "model")
-    return sorted(counting, key=lambda one: one.sha256)
+    return sorted((one for one in _told(store) if one.counts), key=lambda one: one.sha256)
 
 
 def by_models(store: Store, settings: Settings) -> list[FrameLabel]:
@@ -57,11 +59,18 @@ def by_models(store: Store, settings: Settings) -> list[FrameLabel]:
     """
     if not settings.labels.pseudo:
         return []
-    told = (msgspec.json.decode(record, type=FrameLabel) for record in store.labels())
-    pseudo = (one for one in told if one.state == "labelled" and one.made_by == "model")
+    pseudo = (one for one in _told(store) if one.state == "labelled" and one.made_by == "model")
     return sorted(
         (msgspec.structs.replace(one, source=f"{PSEUDO}{one.source}") for one in pseudo), key=lambda one: one.sha256
     )
+
+
+def _told(store: Store) -> Iterator[FrameLabel]:
+    for record in store.labels():
+        try:
+            yield decode(record, FrameLabel)
+        except MessageError as error:
+            log.warning("a label in the store cannot be read, and is left out", error=str(error))
 
 
 def judged_by_people(data: Manifest) -> Manifest:
@@ -98,12 +107,15 @@ def pictures(of: Iterable[FrameLabel], store: Store, folder: Path, burst_s: floa
             jpeg = store.get(label.sha256)
             if jpeg is None:
                 continue
-            path.write_bytes(jpeg)
+            write_whole(path, jpeg)
         camera = label.source.removeprefix(PSEUDO)
         burst = Burst(camera, int(label.captured.timestamp() // burst_s)) if label.captured else None
         found.append(
-            Picture(path, label.source, label.width, label.height, label.faces, burst=burst, sha256=label.sha256)
-        )
+            Picture(
+                path, label.source, label.width, label.height, label.faces,
+                burst=burst, sha256=label.sha256, labelled=label.at,
+            )
+        )  # fmt: skip
     return found
 
 
@@ -170,7 +182,8 @@ def _drawn(settings: RetrainSettings, folder: Path) -> Manifest:
         try:
             subprocess.run(command, check=True, timeout=DRAW_LIMIT_S, capture_output=True)  # noqa: S603  # ours
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            raise TrainingError(f"people to rehearse could not be drawn into {folder}: {error}") from error
+            said = (error.stderr or b"").decode(errors="replace").strip()[-500:]
+            raise TrainingError(f"people to rehearse could not be drawn into {folder}: {error}: {said}") from error
         (folder / ".drawn").touch()
     made = manifests.build(importing.read((folder,), "voc").pictures)
     # What is drawn judges nothing but epochs.

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from maskwatch.command import Progress
+from maskwatch.files import write_whole
 from maskwatch.model import read_card
 from maskwatch.model_messages import Lesson, PublishedModel, Verdict
 from maskwatch.promoting import champion_of, find, propose, versions_of
@@ -109,7 +110,7 @@ def run_round(settings: Settings, folder: Path, why: str, say: Say, progress: Pr
     telling.tell(stage="proposing", share=0.0)
     if not (folder / PROPOSED).exists():
         command = asyncio.run(propose(settings, model, verdict, start.sha256, why))
-        (folder / PROPOSED).write_text(command)
+        write_whole(folder / PROPOSED, command.encode())
     _tidy(folder)
     return Round(verdict, folder)
 
@@ -176,7 +177,7 @@ def _start(settings: Settings, folder: Path, store: Store) -> Start:
     )
     if not Path(start.checkpoint).exists():
         raise TrainingError(f"{start.champion} has no {CHECKPOINT}: without it nothing can be trained on")
-    kept.write_bytes(msgspec.json.encode(start))
+    write_whole(kept, msgspec.json.encode(start))
     return start
 
 
@@ -266,7 +267,7 @@ def _judge(  # noqa: PLR0913, PLR0917  # what is judged by what
             progress.show(share, title)
 
     verdict = gate.judge_candidate(model, champion, data, settings, kept=folder / ANSWERS, tell=tell)
-    kept.write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
+    write_whole(kept, msgspec.json.format(msgspec.json.encode(verdict), indent=1))
     return verdict
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from maskwatch.files import write_whole
 from maskwatch.training_packages import PackagesMissingError
 from training import draws
 from training.datasets.manifest import Manifest, load, save
@@ -192,7 +193,7 @@ def _claim(folder: Path, manifest: Manifest, recipe: Recipe) -> None:
             raise TrainingError(f"no start weights at {recipe.weights}; docs/training.md says where they come from")
         folder.mkdir(parents=True, exist_ok=True)
         save(manifest, manifest_file)
-        recipe_file.write_bytes(said)
+        write_whole(recipe_file, said)
     elif recipe_file.read_bytes() != said or load(manifest_file).sha256 != manifest.sha256:
         raise TrainingError(
             f"{folder} holds a training of another recipe or manifest; name another folder, or remove it"

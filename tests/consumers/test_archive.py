@@ -32,6 +32,10 @@ async def answer(producer: AIOKafkaProducer, settings: Settings, upload: str, at
     await put(producer, settings, Name.PREDICTIONS, upload, value, headers)
 
 
+def store_at(url: str) -> Store:
+    return Store(Settings.model_validate({"archive": {"url": url}}))
+
+
 def kept(folder: Path) -> dict[str, set[str]]:
     """Uploads by day."""
     found: dict[str, set[str]] = {}
@@ -107,7 +111,7 @@ async def test_old_days_are_removed_and_what_is_not_ours_stays(
 
 
 def test_the_same_file_is_written_again_whole(tmp_path: Path) -> None:
-    store = Store(tmp_path.as_uri())
+    store = store_at(tmp_path.as_uri())
     assert store.remove_before(date(2026, 1, 1)) == []
     for data in (b"longer than it", b"short"):
         store.write(date(2026, 11, 1), "0-1.jsonl.gz", data)
@@ -115,9 +119,9 @@ def test_the_same_file_is_written_again_whole(tmp_path: Path) -> None:
     (tmp_path / "predictions" / "2020-01-01").write_text("a file where a folder belongs")
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be written"):
-        Store((tmp_path / "file").as_uri()).write(date(2026, 11, 1), "x", b"")
+        store_at((tmp_path / "file").as_uri()).write(date(2026, 11, 1), "x", b"")
 
 
 def test_a_place_that_cannot_be_reached_from_here_is_named_at_once() -> None:
     with pytest.raises(SettingsError, match=r"archive\.url cannot be used: .*nowhere"):
-        Store("nowhere://bucket/archive")
+        store_at("nowhere://bucket/archive")

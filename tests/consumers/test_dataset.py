@@ -1,6 +1,7 @@
 """The data set of labels: what Kafka says and the store has are the same in the end, whatever dies in between."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.structs import RecordMetadata, TopicPartition
 
 from consumers import dataset as module
 from consumers.dataset import Dataset, keep_labels
@@ -51,8 +53,9 @@ class Said:
     def __init__(self) -> None:
         self.records: list[tuple[str, str, bytes | None]] = []
 
-    async def send_and_wait(self, topic: str, *, value: bytes | None, key: bytes, headers: object) -> None:
+    async def send_and_wait(self, topic: str, *, value: bytes | None, key: bytes, headers: object) -> RecordMetadata:
         self.records.append((topic.partition(".")[2], key.decode(), value))
+        return RecordMetadata(topic, 0, TopicPartition(topic, 0), len(self.records), 0, 0, 0)
 
 
 def dataset(home: Path, **groups: Any) -> tuple[Dataset, Store, Said]:  # noqa: ANN401  # of the settings
@@ -167,6 +170,31 @@ async def test_pictures_without_a_label_are_tidied_away_once_they_are_old(tmp_pa
     assert len(store.pictures()) == 3
     await one.tidy(datetime.now(UTC) + timedelta(days=3))
     assert list(store.pictures()) == [name_of(PICTURES["a"])]
+
+
+async def test_a_label_that_cannot_be_read_keeps_pictures_and_nothing_else(tmp_path: Path) -> None:
+    one, store, said = dataset(tmp_path)
+    store.put(PICTURES["c"])
+    store.write_label("a", b"no label")
+    await _live(one, [label("b", state="erased")])
+    await one.tidy(NOON + timedelta(minutes=40))
+    assert [key for _, key, _ in said.records] == ["b", "b"]
+    await one.tidy(datetime.now(UTC) + timedelta(days=3))
+    assert list(store.pictures()) == [name_of(PICTURES["c"])]
+
+
+async def test_many_labels_may_take_longer_than_one_file(tmp_path: Path) -> None:
+    one, store, _ = dataset(tmp_path, store={"url": f"memory://{tmp_path}", "timeout_s": 0.3})
+    await _live(one, [label("b", state="erased"), *(label(f"a{number}", state="skipped") for number in range(10))])
+    read = store._read
+
+    def slowly(path: str) -> bytes | None:
+        time.sleep(0.05)
+        return read(path)
+
+    store._read = slowly  # type: ignore[method-assign]
+    await one.tidy(NOON + timedelta(days=32))
+    assert "b" not in stored(store)
 
 
 async def test_an_erasure_is_said_again_so_that_the_log_is_compacted_and_forgotten_in_the_end(tmp_path: Path) -> None:

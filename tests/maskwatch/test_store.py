@@ -1,14 +1,18 @@
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from maskwatch.errors import SettingsError, StoreError
 from maskwatch.settings import Settings
 from maskwatch.store import Store, name_of
-from tests.support.s3_server import BUCKET, find_gateway, serving
+from tests.support.disk import small_disk
+from tests.support.programs import find_program
+from tests.support.s3_server import BUCKET, serving
 
 
 def settings_of(url: str, **options: object) -> Settings:
@@ -17,7 +21,7 @@ def settings_of(url: str, **options: object) -> Settings:
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    program = find_gateway()
+    program = find_program("versitygw")
     if program is None:
         pytest.skip("no S3 server: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
     files = pytest.importorskip("s3fs").S3FileSystem
@@ -73,7 +77,7 @@ def test_an_s3_server_that_refuses_us_is_named(s3: dict[str, str], monkeypatch: 
         monkeypatch.setenv(name, value)
     pytest.importorskip("s3fs").S3FileSystem.clear_instance_cache()
     store = Store(settings_of(f"s3://{BUCKET}/refused"))
-    with pytest.raises(StoreError, match=f"cannot be kept or found at {BUCKET}/refused: ") as refused:
+    with pytest.raises(StoreError, match=rf"cannot be kept or found at {BUCKET}/refused \(store\.url\): ") as refused:
         store.put(b"picture")
     assert "guessed" not in str(refused.value)
     pytest.importorskip("s3fs").S3FileSystem.clear_instance_cache()
@@ -115,8 +119,22 @@ def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         Store(settings_of("nowhere://bucket"))
     (tmp_path / "file").touch()
     store = Store(settings_of((tmp_path / "file").as_uri()))
-    with pytest.raises(StoreError, match="cannot be kept or found"):
+    with pytest.raises(StoreError, match=r"cannot be kept or found at .* \(store\.url\)"):
         store.put(b"picture")
+
+
+def test_a_full_disk_is_told_and_costs_nothing_that_was_kept(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        store = Store(settings_of((disk.folder / "store").as_uri()))
+        kept = store.put(b"picture")
+        disk.fill(psutil.Process())
+        try:
+            with pytest.raises(StoreError, match=r"\(store\.url\): OSError\(.*(No space left|File too large)"):
+                store.put(os.urandom(100_000))
+        finally:
+            disk.free()
+        assert list(store.pictures()) == [kept]
+        assert store.get(store.put(b"another")) == b"another"
 
 
 async def test_a_store_that_does_not_answer_is_given_up(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from maskwatch.messages import CLASSES, DetectedFace
 from maskwatch.model import FILE, Golden, ModelCard, ModelFile, Precision, ShapeName
 from maskwatch.published import CHECKPOINT
 from maskwatch.settings import PROJECT, DetectorSettings
+from training.artefact.exported import PROVENANCE
 from training.artefact.quantise import calibration, quantise
 from training.artefact.serving_graph import add_serving_ends, notes
 from training.datasets.manifest import Entry, load
@@ -32,7 +33,6 @@ SHAPES: dict[ShapeName, tuple[int, int]] = {"wide": (640, 384), "square": (640, 
 STRIDE = 32
 """Sides of an input are multiples of it, or the graph's layers do not fit together."""
 LIMIT_S = 1800
-PROVENANCE = "provenance.json"
 BEST = Path("run/weights/best.pt")
 """Where a training keeps its best checkpoint."""
 
@@ -56,9 +56,6 @@ class Plan(msgspec.Struct, frozen=True):
     """SHA-256 of the manifest that it was trained on."""
     history: tuple[str, ...] = ()
     """How it was trained, one sentence a training; for the card."""
-
-
-"""Beside the model: what a later training begins with. Nothing that serves reads it."""
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -99,13 +96,18 @@ def export(checkpoint: Path, entries: Sequence[Entry], golden: Path, folder: Pat
     architecture = notes(graph).get("description", "").removeprefix("Ultralytics ").partition(" model ")[0]
     batches = calibration(entries, plan.shapes) if "int8" in plan.precisions else []
     provenance = Provenance(_sha256(checkpoint), architecture, len(batches), plan)
-    card = assemble(add_serving_ends(graph), batches, golden, folder, provenance)
-    shutil.copyfile(checkpoint.with_suffix(".shared.pt"), folder / CHECKPOINT)
-    return card
+    shared = checkpoint.with_suffix(".shared.pt")
+    return assemble(add_serving_ends(graph), batches, golden, folder, provenance, checkpoint=shared)
 
 
-def assemble(
-    graph: onnx.ModelProto, batches: Sequence[NDArray[np.uint8]], golden: Path, folder: Path, provenance: Provenance
+def assemble(  # noqa: PLR0913  # what a folder is made of
+    graph: onnx.ModelProto,
+    batches: Sequence[NDArray[np.uint8]],
+    golden: Path,
+    folder: Path,
+    provenance: Provenance,
+    *,
+    checkpoint: Path | None = None,
 ) -> ModelCard:
     """Make the folder of a served graph: every precision, the golden answer, and where it came from.
 
@@ -119,6 +121,8 @@ def assemble(
         As for :func:`export`, which raises the same errors.
     provenance
         Written beside the model; its plan says what is made.
+    checkpoint
+        Put beside the model: what a later training begins with. Nothing that serves reads it.
     """
     plan = provenance.plan
     fresh = folder.with_name(f"{folder.name}.part")
@@ -142,6 +146,8 @@ def assemble(
         golden=Golden("golden.jpg", _sha256(fresh / "golden.jpg"), {}),
     )
     card = _with_golden_answer(card, fresh)
+    if checkpoint is not None:
+        shutil.copyfile(checkpoint, fresh / CHECKPOINT)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)
     return card

@@ -4,13 +4,13 @@ A catalogue is made of folders (:mod:`training.datasets.importing`), kept as one
 (:mod:`training.datasets.manifest`), or written out again as a folder (:mod:`training.datasets.exporting`).
 """
 
-import contextlib
-import os
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from maskwatch.files import write_whole
 from maskwatch.messages import MarkedFace
 from training.datasets.split import Burst
 from training.errors import CatalogueError
@@ -66,6 +66,8 @@ class Picture(msgspec.Struct, frozen=True):
     """The file that the faces were read from, relative to the source's folder."""
     sha256: str = ""
     """Of the file's bytes."""
+    labelled: datetime | None = None
+    """When somebody labelled it here."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -128,14 +130,9 @@ def save(catalogue: Catalogue, file: Path) -> None:
         content = msgspec.json.format(msgspec.json.encode(catalogue, enc_hook=str)) + b"\n"
     except UnicodeEncodeError as error:
         raise CatalogueError(f"the name of a file is not UTF-8: {error.object!a}; rename it") from error
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        unfinished.replace(file)
+        write_whole(file, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
         raise CatalogueError(f"{file} cannot be written ({error.strerror}): name a file that can with --out") from error
 
 

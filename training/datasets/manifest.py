@@ -7,16 +7,20 @@ version is built upon an earlier one and changes nothing that was decided there 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from maskwatch.files import write_whole
 from maskwatch.messages import MarkedFace
 from training.datasets.catalogue import Picture
 from training.datasets.duplicates import fingerprint, group, look_alikes
 from training.datasets.split import LATER_SHARES, SHARES, Burst, Part, Strata, held_out, newcomers_part, stratify
 from training.errors import ManifestError
+
+_LATE = datetime.max.replace(tzinfo=UTC)
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -153,10 +157,11 @@ def _parts(
         earlier[group_of[name]].append(entry.part)
     sources: dict[str, set[str]] = defaultdict(set)
     strata: dict[str, Strata] = defaultdict(Counter)
-    bursts: dict[str, Burst] = {}
+    named_by: dict[str, tuple[datetime, str, Burst | str]] = {}
     for name, picture in fresh.items():
-        if picture.burst:
-            bursts[group_of[name]] = min(picture.burst, bursts.get(group_of[name], picture.burst))
+        # A group has the name of what was labelled first, which stays whoever labels more of it later.
+        mine = (picture.labelled or _LATE, name, picture.burst or name)
+        named_by[group_of[name]] = min(mine, named_by.get(group_of[name], mine), key=lambda one: one[:2])
         sources[group_of[name]].add(picture.source)
         strata[group_of[name]][picture.source, ""] += 1
         strata[group_of[name]].update((picture.source, face.label) for face in picture.faces)
@@ -165,8 +170,7 @@ def _parts(
         if name in earlier:
             parts[name] = newcomers_part(earlier[name])
         elif sources[name] & labels:
-            # By the name of the burst, which stays whoever labels more of it later.
-            parts[name] = "holdout" if held_out(bursts.get(name, name)) else "train"
+            parts[name] = "holdout" if held_out(named_by[name][2]) else "train"
         elif sources[name] <= train_only:
             parts[name] = "train"
     undecided = {name: counts for name, counts in strata.items() if name not in parts}
@@ -222,10 +226,9 @@ class _File(msgspec.Struct, frozen=True):
 
 def save(manifest: Manifest, path: Path) -> None:
     """Write a manifest as JSON, one line a picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     head = f'{{"sha256": "{manifest.sha256}", "parent": "{manifest.parent}", "entries": [\n'
     rows = ",\n".join(msgspec.json.encode(entry).decode() for entry in manifest.entries)
-    path.write_text(f"{head}{rows}\n]}}\n")
+    write_whole(path, f"{head}{rows}\n]}}\n".encode())
 
 
 def load(path: Path) -> Manifest:

@@ -11,6 +11,7 @@ from typing import Self
 
 import msgspec
 
+from maskwatch.files import write_whole
 from maskwatch.inference import Detected, Detector
 from maskwatch.messages import DetectedFace, ModelRef
 from maskwatch.model import Precision, ShapeName
@@ -131,10 +132,7 @@ class Examinee:
             faces.append(outcome.faces)
             tell((number + 1) / len(pairs))
         answers = msgspec.structs.replace(blank, faces=tuple(faces))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_suffix(".part")
-        fresh.write_bytes(msgspec.json.encode(answers))
-        fresh.replace(file)
+        write_whole(file, msgspec.json.encode(answers))
         return [shown for _, shown in pairs], answers
 
 

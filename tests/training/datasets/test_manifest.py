@@ -1,4 +1,5 @@
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
@@ -121,6 +122,20 @@ def test_a_third_of_an_installation_s_labels_is_held_out_whatever_comes_later(tm
     assert parts(both) == parts(at_once)
     assert set(parts(both).values()) == {"train", "holdout"}
     assert 10 <= len(both.part("holdout")) <= 30
+
+
+def test_what_was_learnt_from_never_judges_whatever_look_alike_is_labelled_later(tmp_path: Path) -> None:
+    def imported(number: int, quality: int, labelled: datetime) -> Picture:
+        picture = photograph(tmp_path / f"{number}-{quality}.jpg", number, quality=quality)
+        return msgspec.structs.replace(picture, labelled=labelled)
+
+    noon = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    known = [imported(number, 95, noon) for number in range(40)]
+    later = [imported(number, 60, noon + timedelta(days=1)) for number in range(40)]
+    early = parts(build(known, labels=frozenset({"test"})))
+    both = parts(build([*known, *later], labels=frozenset({"test"})))
+    assert {name: both[name] for name in early} == early
+    assert set(early.values()) == {"train", "holdout"}
 
 
 def test_frames_of_a_camera_that_does_not_move_teach_and_judge_by_the_minute(tmp_path: Path) -> None:
