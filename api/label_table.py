@@ -5,8 +5,10 @@ in Kafka until somebody looks. The table is pure; :class:`api.label_feed.LabelFe
 """
 
 import heapq
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from maskwatch.drift_messages import LabelRequest, read_label_request_headers
@@ -42,6 +44,8 @@ class LabelTable:
         self._requests: dict[str, Waiting] = {}
         self._labels: dict[str, FrameLabel] = {}
         self._of_source: Counter[str] = Counter()
+        self._times: list[datetime] = []
+        """When each label was made that counts, in order."""
         self._skipped = 0
 
     def take(self, name: Name, record: Record) -> None:
@@ -80,8 +84,10 @@ class LabelTable:
             raise MessageError(f"there are {MOST_LABELS} labels already")
         self._forget(label.frame)
         self._labels[label.frame] = label
-        self._of_source[label.source] += counts(label)
         self._skipped += label.state == "skipped"
+        if label.counts:
+            self._of_source[label.source] += 1
+            insort(self._times, label.at)
 
     def take_request(self, found: Waiting) -> None:
         """Take a request; the oldest are forgotten first."""
@@ -122,6 +128,10 @@ class LabelTable:
         """Return how many labels count towards a retrain: those by people, of a source or of all."""
         return self._of_source.total() if source is None else self._of_source[source]
 
+    def counted_since(self, when: datetime | None) -> int:
+        """Return how many labels count towards a retrain that were made after a moment, or ever."""
+        return len(self._times) - (bisect_right(self._times, when) if when is not None else 0)
+
     @property
     def skipped(self) -> int:
         """How many frames were skipped."""
@@ -133,10 +143,7 @@ class LabelTable:
 
     def _forget(self, frame: str) -> None:
         if (known := self._labels.pop(frame, None)) is not None:
-            self._of_source[known.source] -= counts(known)
             self._skipped -= known.state == "skipped"
-
-
-def counts(label: FrameLabel) -> bool:
-    """Tell whether a label counts towards a retrain."""
-    return label.state == "labelled" and label.made_by != "model"
+            if known.counts:
+                self._of_source[known.source] -= 1
+                del self._times[bisect_left(self._times, known.at)]

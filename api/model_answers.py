@@ -4,6 +4,7 @@ from typing import TypeVar
 
 import msgspec
 
+from api.label_table import LabelTable
 from api.model_schemas import (
     ConditionAnswer,
     Disagreement,
@@ -95,10 +96,10 @@ def run(of: Run) -> RunAnswer:
     )
 
 
-def since_last_round(table: ModelTable, counted: int) -> int:
-    """Return how many labels of people there are that no round has had."""
+def since_last_round(table: ModelTable, labels: LabelTable) -> int:
+    """Return how many labels of people there are since the last round began."""
     last = table.last_round()
-    return max(0, counted - (last.labels if last else 0))
+    return labels.counted_since(last.started if last else None)
 
 
 def expected_minutes(table: ModelTable, counted: int, settings: RetrainSettings) -> float | None:

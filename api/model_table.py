@@ -99,8 +99,8 @@ class ModelTable:
         return next((run for run in self.runs() if run.state == "running"), None)
 
     def last_round(self) -> Run | None:
-        """Return the newest round, however it ended: what was labelled since counts for the next one."""
-        return next((run for run in self.runs() if run.kind == "retrain"), None)
+        """Return the newest round that began, however it ended: what was labelled since counts for the next one."""
+        return next((run for run in self.runs() if run.kind == "retrain" and run.attempts), None)
 
     def last_judged(self) -> Run | None:
         """Return the newest round that came to a verdict."""

@@ -6,14 +6,10 @@ or whose retrainer did, is started again and goes on where it was.
 """
 
 import asyncio
-import ctypes
-import os
 import re
 import shutil
-import signal
-import sys
-from collections.abc import AsyncIterator, Container
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +18,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from consumers import round_process
 from consumers.mirroring import Mirroring
 from consumers.retrain_policy import Known, due, newest
 from maskwatch import kafka, reading, rounds, training_packages
@@ -30,24 +27,16 @@ from maskwatch.errors import BrokerError, MessageError
 from maskwatch.kafka import Record
 from maskwatch.label_messages import FrameLabel
 from maskwatch.messages import decode, encode
-from maskwatch.model_messages import ModelCommand, Run, RunProgress, RunState, Verdict
+from maskwatch.model_messages import ModelCommand, Run, RunProgress, Verdict
 from maskwatch.settings import Settings
 from maskwatch.topics import Name, partitions
-from maskwatch.training_calls import STOPPED
 from maskwatch.worker import notify_ready
 
 POLL_MS = 1000
 SAY_EVERY_S = 5.0
-STOP_S = 20.0
-"""A round ends within some seconds of being asked to, and goes on later."""
-NICE = 19
-CHUNK = 65_536
-LONGEST = 1000
-"""Bytes of a line that is not at its end."""
+RETRY_S = 60.0
+"""Before a round that could not reach Kafka or the store is tried again, and as much more each time."""
 
-COMMAND = (sys.executable, "-m", "maskwatch", "retrain", "--here")
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
 _PLAIN = re.compile(r"[A-Za-z0-9-]{1,100}")
 """What a round may be called: its folder has its name, and must not lie elsewhere."""
 
@@ -136,7 +125,8 @@ class Retrainer:
     def __init__(self, settings: Settings, producer: AIOKafkaProducer) -> None:
         self._settings = settings
         self._producer = producer
-        self._labels: dict[str, bool] = {}
+        self._labels: dict[str, datetime] = {}
+        """When each frame was labelled that counts."""
         self._runs: dict[str, Run] = {}
         self._episodes: dict[str, Episode] = {}
         self._asked: ModelCommand | None = None
@@ -166,7 +156,9 @@ class Retrainer:
         try:
             if name == Name.LABELS:
                 label = decode(record.value, FrameLabel) if record.value is not None else None
-                self._labels[key] = bool(label and label.state == "labelled" and label.made_by != "model")
+                self._labels.pop(key, None)
+                if label is not None and label.counts:
+                    self._labels[key] = label.at
             elif name == Name.DRIFT:
                 episode = decode(record.value, Episode)
                 # Labels may confirm one later, and what tells of it is told elsewhere.
@@ -206,7 +198,7 @@ class Retrainer:
         # One that could not even begin answers who asked for it, and leaves drift, labels and the week to the next.
         last = next((run for run in reversed(tried) if run.attempts), None)
         now = datetime.now(UTC)
-        labels = sum(self._labels.values())
+        labels = len(self._labels)
         wanted = next((one for one in self._evaluations.values() if one.id not in self._runs), None)
         if wanted is not None:
             why = wanted.why or "asked for"
@@ -214,20 +206,22 @@ class Retrainer:
                 id=wanted.id, state="running", started=now, updated=now, why=why, labels=labels, kind="evaluate",
                 progress=RunProgress(model=wanted.model),
             )  # fmt: skip
-            await self._start(run, last, stop, waited_for=True)
+            await self._start(run, stop, waited_for=True)
             return
-        asked = self._asked if self._asked and (not tried or self._asked.at > tried[-1].started) else None
+        # By its id: the clock of whoever asks may be another one.
+        asked = self._asked if self._asked and all(run.asked != self._asked.id for run in tried) else None
         episode = newest(self._episodes.values(), self._settings.retrain)
-        known = Known(labels, episode, asked.why if asked else None, last)
+        new = sum(last is None or at > last.started for at in self._labels.values())
+        known = Known(new, episode, asked.why if asked else None, last)
         why = due(known, self._settings.retrain, now)
         if why:
             run = Run(
                 id=_fresh(f"{now:%Y%m%d-%H%M%S}", self._runs), state="running", started=now, updated=now, why=why,
-                labels=labels, new_labels=max(0, labels - (last.labels if last else 0)),
+                labels=labels, new_labels=new, asked=asked.id if asked else "",
             )  # fmt: skip
-            await self._start(run, last, stop, waited_for=asked is not None)
+            await self._start(run, stop, waited_for=asked is not None)
 
-    async def _start(self, run: Run, last: Run | None, stop: asyncio.Event, *, waited_for: bool) -> None:
+    async def _start(self, run: Run, stop: asyncio.Event, *, waited_for: bool) -> None:
         if training_packages.are_here():
             self._told_missing = False
             await self._run(run, stop)
@@ -239,9 +233,8 @@ class Retrainer:
             )
         if waited_for:
             # Whoever waits gets an answer, and the labels count for the next one.
-            labels, said = last.labels if last else 0, f"what trains is not installed: {training_packages.remedy()}"
-            never = msgspec.structs.replace(run, state="failed", said=said, labels=labels, new_labels=0, attempts=0)
-            await self._tell(never)
+            said = f"what trains is not installed: {training_packages.remedy()}"
+            await self._tell(msgspec.structs.replace(run, state="failed", said=said, new_labels=0, attempts=0))
 
     async def _run(self, run: Run, stop: asyncio.Event) -> None:
         self._halt.clear()
@@ -251,64 +244,56 @@ class Retrainer:
             await self._give_up(run, folder)
             return
         if run.attempts > self._settings.retrain.attempts:
-            await self._tell(msgspec.structs.replace(run, state="failed", said="it was started too often"))
+            await self._fail(run, folder, "it was started too often")
             return
         log.info("round", run=run.id, kind=run.kind, why=run.why, attempt=run.attempts)
         # 1. It is known before it runs: whoever takes over goes on with it.
         await self._tell(run)
         # 2. It runs.
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *_arguments(run, folder),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            preexec_fn=give_way,
-            start_new_session=True,
-        )
+        process = await round_process.begin(run, folder)
         saying = asyncio.create_task(self._say(run, process, folder))
-        output = asyncio.create_task(_all(process.stdout))
-        ended = asyncio.create_task(process.wait())
-        stopping = [asyncio.create_task(event.wait()) for event in (stop, self._halt)]
+        output = asyncio.create_task(round_process.output(process))
         try:
-            await asyncio.wait({ended, *stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await _first_of([process.wait, stop.wait, self._halt.wait])
         finally:
-            for one in stopping:
-                one.cancel()
             if process.returncode is None:
-                await _end(process, ended)
-            self._under_way = ""
+                await round_process.end(process)
             run = await saying
             told = await output
-        code = process.returncode
-        if run.id in self._stops and code != 0:
-            await self._give_up(run, folder)
-            return
-        if stop.is_set() and code != 0:
-            return
-        # 3. What came of it is known.
-        state: RunState = "finished" if code == 0 else "running" if _may_go_on(code) else "failed"
-        verdict = _verdict(told) if state == "finished" else None
-        await self._tell(
-            msgspec.structs.replace(
-                run,
-                state=state,
-                promote=verdict.promote if verdict else None,
-                verdict=verdict,
-                updated=datetime.now(UTC),
+        code = await process.wait()
+        if code == 0:
+            # 3. What came of it is known.
+            verdict = _verdict(told)
+            promote = verdict.promote if verdict else None
+            await self._tell(
+                msgspec.structs.replace(
+                    run, state="finished", promote=promote, verdict=verdict, updated=datetime.now(UTC)
+                )
             )
-        )
+        elif run.id in self._stops:
+            await self._give_up(run, folder)
+        elif stop.is_set():
+            return
+        elif round_process.goes_on(code):
+            await self._tell(msgspec.structs.replace(run, updated=datetime.now(UTC)))
+            if code in round_process.AWAY:
+                await _first_of([stop.wait, self._halt.wait], RETRY_S * run.attempts)
+        else:
+            await self._fail(run, folder, run.said)
 
     async def _give_up(self, run: Run, folder: Path) -> None:
-        """Tell that a round was stopped: it will not go on, and people's pictures lie in its folder."""
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         by = self._stops[run.id].by
-        stopped = {"said": f"stopped by {by}", "stopped_by": by, "updated": datetime.now(UTC)}
-        await self._tell(msgspec.structs.replace(run, state="failed", **stopped))
+        await self._fail(msgspec.structs.replace(run, stopped_by=by), folder, f"stopped by {by}")
+
+    async def _fail(self, run: Run, folder: Path, said: str) -> None:
+        """Tell that a round will not go on; people's pictures lie in its folder, where no erasure would find them."""
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await self._tell(msgspec.structs.replace(run, state="failed", said=said, updated=datetime.now(UTC)))
 
     async def _say(self, run: Run, process: asyncio.subprocess.Process, folder: Path) -> Run:
         """Tell now and then how far the round is, and what it said last; return the last of both."""
-        said = _Said(run.said)
-        lines = asyncio.create_task(_last_line(process.stderr, said))
+        said = round_process.Said(run.said)
+        lines = asyncio.create_task(round_process.last_line(process, said))
         while True:
             await asyncio.wait({lines}, timeout=SAY_EVERY_S)
             now = msgspec.structs.replace(run, said=said.text, progress=rounds.read(folder) or run.progress)
@@ -316,12 +301,24 @@ class Retrainer:
             if lines.done():
                 return run
             if changed:
-                await self._tell(run)
+                try:
+                    await self._tell(run)
+                except BrokerError as error:
+                    # The round goes on without Kafka for hours, and says how far it is once there is one.
+                    log.warning("how far the round is was not told", run=run.id, error=str(error))
 
     async def _tell(self, run: Run) -> None:
         self._runs[run.id] = run
         value, headers = encode(run, kind="maskwatch.run.v1", source="/retrain", id=run.id, time=run.updated)
         await kafka.send(self._producer, self._settings, Name.RUNS, key=run.id, value=value, headers=headers)
+
+
+async def _first_of(waits: Iterable[Callable[[], Awaitable[object]]], timeout_s: float | None = None) -> None:
+    """Wait until the first of several has come, and let go of the others."""
+    waiting = [asyncio.ensure_future(wait()) for wait in waits]
+    await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
 
 
 def _fresh(name: str, taken: Container[str]) -> str:
@@ -335,63 +332,8 @@ def _fresh(name: str, taken: Container[str]) -> str:
     return next(one for one in (name, *(f"{name}-{number}" for number in range(2, 1000))) if one not in taken)
 
 
-async def _end(process: asyncio.subprocess.Process, ended: "asyncio.Task[int]") -> None:
-    """Ask a round to stop, which takes some seconds, whatever it does; if it does not, end it."""
-    process.send_signal(signal.SIGTERM)
-    await asyncio.wait({ended}, timeout=STOP_S)
-    # What it has started, too: it would hold what is read from it open, and train on for nobody.
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await ended
-
-
-async def _all(stream: asyncio.StreamReader | None) -> bytes:
-    return await stream.read() if stream is not None else b""
-
-
-def give_way() -> None:
-    """Run with what time is left over, and end when the retrainer dies; called in the process of a round.
-
-    It leads a session of its own, so nothing else would end it, and whoever takes the round over would wait for it.
-    """
-    with suppress(AttributeError):  # elsewhere than on Linux
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    os.nice(NICE)
-    # Linux shares its time among sessions first, and only within one by what is nice: the session itself must be.
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICE))
-
-
-def _may_go_on(code: int | None) -> bool:
-    """Tell whether a round whose process ended so goes on when it is started again: it was killed, or stopped."""
-    return code is not None and (code < 0 or code in {STOPPED, 128 + signal.SIGTERM, 128 + signal.SIGKILL})
-
-
 def _verdict(told: bytes) -> Verdict | None:
     try:
         return msgspec.json.decode(told, type=Verdict)
     except msgspec.MsgspecError:
         return None
-
-
-def _arguments(run: Run, folder: Path) -> list[str]:
-    judged = run.progress.model if run.kind == "evaluate" and run.progress else None
-    judge = ["--judge", judged.sha256] if judged else []
-    return ["--out", str(folder), "--why", run.why, *judge, "--json"]
-
-
-class _Said:
-    """The last line that a round said."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-async def _last_line(stream: asyncio.StreamReader | None, said: _Said) -> None:
-    # Libraries that train print there too, bars that never end a line among them.
-    rest = b""
-    while stream is not None and (read := await stream.read(CHUNK)):
-        *lines, rest = re.split(rb"[\r\n]+", rest[-LONGEST:] + read)
-        for line in lines:
-            said.text = line.decode(errors="replace").strip() or said.text
-    said.text = rest.decode(errors="replace").strip() or said.text

@@ -12,8 +12,8 @@ from maskwatch.model_messages import Run
 class Known(NamedTuple):
     """What decides."""
 
-    labels: int
-    """People's labels that there are."""
+    new: int
+    """People's labels since the last round began."""
     episode: datetime | None
     """Start of the newest episode of drift that counts (:func:`newest`)."""
     asked: str | None
@@ -54,7 +54,7 @@ def due(known: Known, settings: RetrainSettings, now: datetime) -> str:
     if known.asked is not None:
         return known.asked or "asked for"
     rests = last is not None and now - last.updated < timedelta(seconds=settings.cooldown_s)
-    new = known.labels - (last.labels if last else 0)
+    new = known.new
     if not settings.automatic or rests or new < settings.labels:
         return ""
     drift = ", and a confirmed drift" if settings.require_confirmation else ", and a drift"

@@ -55,6 +55,11 @@ class FrameLabel(msgspec.Struct, frozen=True):
     captured: datetime | None = None
     proposal: Proposal | None = None
 
+    @property
+    def counts(self) -> bool:
+        """Whether it counts towards a retrain."""
+        return self.state == "labelled" and self.made_by != "model"
+
 
 def own_key(sha256: str) -> str:
     """Return the key of a picture that is no camera's.

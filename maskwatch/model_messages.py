@@ -225,7 +225,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     updated: datetime
     why: str
     labels: int
-    """People's labels that there were when it started: what comes later counts for the next round."""
+    """People's labels that there were when it started."""
     said: str = ""
     """The last that it said, for people."""
     promote: bool | None = None
@@ -235,7 +235,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     kind: RunKind = "retrain"
     """An evaluation judges a version and promotes nothing."""
     new_labels: int = 0
-    """Of `labels`, those that no round before had."""
+    """Of `labels`, those since the round before began."""
+    asked: str = ""
+    """Id of the command that asked for it; empty if it began by itself."""
     stopped_by: str = ""
     """Who stopped it: it failed for that, and does not go on."""
     progress: RunProgress | None = None

@@ -176,7 +176,7 @@ async def progress(shared: Shared, _: Asking) -> Progress:
         raise ProblemError(AWAY, f"What is known of rounds is not read yet: {missing}.", headers=RETRY_AFTER)
     table = shared.labels.table
     return Progress(
-        labels=model_answers.since_last_round(shared.models.table, table.counted()),
+        labels=model_answers.since_last_round(shared.models.table, table),
         needed=shared.settings.retrain.labels,
         total=table.counted(),
         done=model_answers.labels_done(shared.models.table),

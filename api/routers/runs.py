@@ -74,7 +74,7 @@ async def list_runs(shared: Shared, _: Asking, limit: Annotated[int, Query(ge=1,
     return Runs(
         runs=[model_answers.run(one) for one in table.runs()[:limit]],
         running=running.id if running else None,
-        labels=model_answers.since_last_round(table, counted),
+        labels=model_answers.since_last_round(table, shared.labels.table),
         needed=options.labels,
         expected_minutes=model_answers.expected_minutes(table, counted, options),
     )

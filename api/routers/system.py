@@ -93,7 +93,7 @@ def _learning(shared: Services) -> Learning | None:
         {
             "champion": table.champion.model if table.champion else None,
             "running": model_answers.run(running) if running else None,
-            "labels": model_answers.since_last_round(table, shared.labels.table.counted()),
+            "labels": model_answers.since_last_round(table, shared.labels.table),
             "needed": shared.settings.retrain.labels,
             "open_episodes": len(shared.drift.table.episodes(only_open=True)),
         }

@@ -6,9 +6,11 @@ import msgspec
 import pytest
 
 from api import model_answers, model_table
+from api.label_table import LabelTable
 from api.model_schemas import VersionSummary
 from api.model_table import AmbiguousError, ModelTable
 from maskwatch.errors import MessageError
+from maskwatch.label_messages import FrameLabel
 from maskwatch.learning_settings import RetrainSettings
 from maskwatch.topics import Name
 from tests.support import judged
@@ -59,16 +61,24 @@ def test_a_version_is_found_by_its_name_unless_several_have_it() -> None:
     assert table.version("cd" * 32) == other
 
 
-def test_labels_count_since_the_newest_round_however_it_ended_and_evaluations_are_no_rounds() -> None:
-    table = ModelTable()
-    assert model_answers.since_last_round(table, 63) == 63
-    tell(table, Name.RUNS, judged.run("r1", labels=40))
-    tell(table, Name.RUNS, judged.run("r2", "failed", labels=60, at=LATER))
-    again = msgspec.structs.replace(judged.run("e1", labels=70, at=LATER + timedelta(hours=1)), kind="evaluate")
+def test_labels_count_since_the_newest_round_began_however_it_ended_and_evaluations_are_no_rounds() -> None:
+    table, labels = ModelTable(), LabelTable(10)
+    for number, at in enumerate((NOON - timedelta(hours=1), NOON, LATER + timedelta(minutes=1))):
+        labels.take_label(FrameLabel(f"f{number}", "labelled", at, "ann"))
+    assert model_answers.since_last_round(table, labels) == 3
+    tell(table, Name.RUNS, judged.run("r1"))
+    tell(table, Name.RUNS, judged.run("r2", "failed", at=LATER))
+    again = msgspec.structs.replace(judged.run("e1", at=LATER + timedelta(hours=1)), kind="evaluate")
     tell(table, Name.RUNS, again)
-    assert model_answers.since_last_round(table, 63) == 3
-    # Some were erased since.
-    assert model_answers.since_last_round(table, 50) == 0
+    # One that never began has had none.
+    tell(table, Name.RUNS, msgspec.structs.replace(again, id="r3", kind="retrain", attempts=0))
+    assert model_answers.since_last_round(table, labels) == 1
+    # What is erased counts no more, and takes nothing from what comes later.
+    for number in range(3):
+        labels.take_label(FrameLabel(f"f{number}", "erased", LATER + timedelta(hours=2), "ann"))
+    assert model_answers.since_last_round(table, labels) == 0
+    labels.take_label(FrameLabel("f9", "labelled", LATER + timedelta(hours=2), "ann"))
+    assert model_answers.since_last_round(table, labels) == 1
 
 
 def test_what_labels_have_done_is_what_the_newest_verdict_says() -> None:

@@ -17,7 +17,7 @@ import click
 import psutil
 from rich.console import Console
 
-from consumers.retrain import give_way
+from consumers.round_process import give_way
 from maskwatch.learning_settings import RetrainSettings
 from maskwatch.promoting import promote, roll_back
 from maskwatch.settings import MODELS

@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
 import pytest
 
-from consumers import retrain
+from consumers import retrain, round_process
 from consumers.retrain import keep_learning
 from consumers.retrain_policy import Known, due, newest
 from maskwatch import kafka as clients
 from maskwatch import training_packages
 from maskwatch.drift_messages import Confirmation, Episode
+from maskwatch.errors import BrokerError
 from maskwatch.kafka import Record
 from maskwatch.label_messages import FrameLabel
 from maskwatch.learning_settings import RetrainSettings
@@ -35,8 +37,8 @@ SETTINGS = RetrainSettings()
 MONDAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def run(state: str = "finished", *, started: datetime = MONDAY, labels: int = 0) -> Run:
-    return Run(id="r1", state=state, started=started, updated=started, why="", labels=labels)  # type: ignore[arg-type]
+def run(state: str = "finished", *, started: datetime = MONDAY) -> Run:
+    return Run(id="r1", state=state, started=started, updated=started, why="", labels=0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -47,13 +49,9 @@ def run(state: str = "finished", *, started: datetime = MONDAY, labels: int = 0)
         (Known(100, None, None, None), timedelta(), ""),
         (Known(500, None, None, None), timedelta(), "500 new labels"),
         # Since the last round: labels, and an episode that began after it.
-        (Known(150, MONDAY + timedelta(hours=2), None, run(labels=60)), timedelta(hours=3), ""),
-        (Known(160, MONDAY - timedelta(hours=2), None, run(labels=60)), timedelta(hours=3), ""),
-        (
-            Known(160, MONDAY + timedelta(hours=2), None, run(labels=60)),
-            timedelta(hours=3),
-            "100 new labels, and a drift",
-        ),
+        (Known(90, MONDAY + timedelta(hours=2), None, run()), timedelta(hours=3), ""),
+        (Known(100, MONDAY - timedelta(hours=2), None, run()), timedelta(hours=3), ""),
+        (Known(100, MONDAY + timedelta(hours=2), None, run()), timedelta(hours=3), "100 new labels, and a drift"),
         # It rests, and one that runs is not joined by another.
         (Known(900, MONDAY, None, run()), timedelta(minutes=59), ""),
         (Known(900, MONDAY, "", run("running")), timedelta(hours=3), ""),
@@ -103,7 +101,7 @@ async def settings(
 def rounds_are(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Let a script stand for ``maskwatch retrain --here``."""
     code = f"import sys, pathlib, time, os\nfolder = pathlib.Path(sys.argv[sys.argv.index('--out') + 1])\n{script}"
-    monkeypatch.setattr(retrain, "COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(round_process, "COMMAND", (sys.executable, "-c", code))
 
 
 async def learn(settings: Settings, labels: int) -> None:
@@ -146,7 +144,7 @@ def test_a_round_gets_what_time_is_left_over() -> None:
     code = "import os, pathlib; print(os.nice(0), pathlib.Path('/proc/self/autogroup').read_text())"
     told = subprocess.run(
         [sys.executable, "-c", code],
-        preexec_fn=retrain.give_way,
+        preexec_fn=round_process.give_way,
         start_new_session=True,
         capture_output=True,
         text=True,
@@ -157,7 +155,7 @@ def test_a_round_gets_what_time_is_left_over() -> None:
 
 async def test_a_round_does_not_outlive_its_retrainer() -> None:
     code = (
-        "import os, subprocess, sys, time; from consumers.retrain import give_way\n"
+        "import os, subprocess, sys, time; from consumers.round_process import give_way\n"
         "command = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
         "print(subprocess.Popen(command, preexec_fn=give_way, start_new_session=True).pid, flush=True)\n"
         "time.sleep(600)"
@@ -189,6 +187,19 @@ async def test_labels_and_a_drift_start_a_round_and_nothing_starts_a_second_one(
         assert again[-1].why == "a new lamp"
     known = {one.id for one in (decode(record.value, Run) for record in await read_all(settings, Name.RUNS))}
     assert len(known) == 2
+
+
+async def test_who_asks_by_a_clock_of_their_own_gets_one_round(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds_are(monkeypatch, "pass")
+    async with at_work(keep_learning, settings):
+        for number, apart in enumerate((timedelta(hours=1), timedelta(hours=-1)), 1):
+            asked = ModelCommand(id=f"c{number}", kind="retrain", by="ann", at=datetime.now(UTC) + apart, why="lamp")
+            await command(settings, asked)
+            assert (await runs(settings, number))[-1].asked == asked.id
+        await asyncio.sleep(2 * retrain.POLL_MS / 1000)
+    assert len({one.id for one in await runs(settings, 2)}) == 2
 
 
 async def command(settings: Settings, asked: ModelCommand) -> None:
@@ -320,9 +331,42 @@ async def test_a_round_that_always_dies_or_fails_is_given_up_and_says_so(
     async with at_work(keep_learning, settings):
         told = await runs(settings, 1)
         assert (told[-1].state, told[-1].said) == ("failed", "it was started too often")
-        rounds_are(monkeypatch, "print('disk full', file=sys.stderr); sys.exit(1)")
+        rounds_are(
+            monkeypatch,
+            "(folder / 'pictures').mkdir(parents=True); print('disk full', file=sys.stderr); sys.exit(1)",
+        )
         await asyncio.to_thread(ask_for_round, settings, why="once more")
         assert [(one.state, one.said) for one in await runs(settings, 2)][-1] == ("failed", "disk full")
+    # People's pictures were in its folder, and no erasure would find them there.
+    assert list((settings.data_dir / "rounds").iterdir()) == []
+
+
+async def test_a_round_that_reaches_nobody_is_gone_on_with_and_one_that_cannot_say_how_far_it_is_goes_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrain, "RETRY_S", 0.1)
+    monkeypatch.setattr(retrain, "SAY_EVERY_S", 0.1)
+    rounds_are(
+        monkeypatch,
+        progress(stage="training", epoch=1, epochs=10)
+        + "again = (folder / 'tried').exists(); (folder / 'tried').touch(); time.sleep(1)\n"
+        + "sys.exit(0 if again else 69)",
+    )
+    send = clients.send
+    refused: list[str] = []
+
+    async def without_progress(*arguments: Any, **parts: Any) -> float:  # noqa: ANN401  # whatever is sent
+        if b'"running"' in parts["value"] and b'"epoch":1,' in parts["value"] and not refused:
+            refused.append(parts["key"])
+            raise BrokerError("away")
+        return await send(*arguments, **parts)
+
+    await learn(settings, 2)
+    monkeypatch.setattr(clients, "send", without_progress)
+    async with at_work(keep_learning, settings):
+        told = await runs(settings, 1)
+    assert (told[-1].state, told[-1].attempts, len({one.id for one in told})) == ("finished", 2, 1)
+    assert len(refused) == 1
 
 
 async def test_without_the_packages_it_says_so_once_and_starts_once_they_are_here(
