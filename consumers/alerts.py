@@ -6,13 +6,16 @@ is in ``runs.v1`` itself, where the console reads it.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from consumers.retrying import until_done
 from consumers.webhook import Webhook
 from maskwatch import kafka, metrics, reading, verdicts
 from maskwatch.drift_messages import Alert, Episode
@@ -40,19 +43,19 @@ async def raise_alerts(settings: Settings, stop: asyncio.Event) -> None:
     BrokerError
         If Kafka cannot be reached at the start, or refuses us. Later outages are waited for.
     SettingsError
-        If `alerts.webhook` is no address.
+        If `alerts.webhook` is no address, or names a user.
     """
     webhook = Webhook(settings.alerts) if settings.alerts.webhook.get_secret_value() else None
-    raised = {alert.id for alert in await _held(settings)}
     async with (
         kafka.running(kafka.durable_producer(settings), settings) as producer,
         kafka.running(
             kafka.group_consumer(settings, "alerts", None, "earliest", kafka.PATIENT_WAIT_MS), settings
         ) as consumer,
     ):
-        kafka.subscribe(consumer, settings, [Name.DRIFT, Name.RUNS])
+        alerting = _Alerting(settings, webhook, producer)
+        kafka.subscribe(consumer, settings, [Name.DRIFT, Name.RUNS], alerting)
         notify_ready(f"alerts to {webhook.host}" if webhook else "alerts to the log")
-        await _Alerting(settings, webhook, raised, producer).run(consumer, stop)
+        await alerting.run(consumer, stop)
 
 
 async def _held(settings: Settings) -> list[Alert]:
@@ -66,16 +69,22 @@ async def _held(settings: Settings) -> list[Alert]:
     return found
 
 
-class _Alerting:
+class _Alerting(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """What was raised already, and how the next is."""
 
-    def __init__(
-        self, settings: Settings, webhook: Webhook | None, raised: set[str], producer: AIOKafkaProducer
-    ) -> None:
+    def __init__(self, settings: Settings, webhook: Webhook | None, producer: AIOKafkaProducer) -> None:
         self._settings = settings
         self._webhook = webhook
-        self._raised = raised
+        self._raised: set[str] | None = None
+        """None: to be read again, for another may have raised some meanwhile."""
         self._producer = producer
+
+    def on_partitions_revoked(self, revoked: object) -> None:
+        """Another raises alerts from now on."""
+
+    def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002  # aiokafka's
+        """Forget what was raised: who had these before may have raised more."""
+        self._raised = None
 
     async def run(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -88,63 +97,67 @@ class _Alerting:
                 ) from error
             for records in read.values():
                 for record in records:
-                    await self._take(record)
+                    if not await self._take(record, stop):
+                        # It comes again.
+                        return
                     done = {TopicPartition(record.topic, record.partition): record.offset + 1}
                     if why := await kafka.commit(consumer, done, self._settings):
                         log.warning("offsets not committed", error=why)
 
-    async def _take(self, record: Record) -> None:
-        if record.topic.removeprefix(self._settings.kafka.topic_prefix) == Name.RUNS:
-            await self._take_run(record)
-        else:
-            await self._take_episode(record)
-
-    async def _take_run(self, record: Record) -> None:
+    async def _take(self, record: Record, stop: asyncio.Event) -> bool:
+        """Do what a record asks for; return whether that is done."""
+        name = Name(record.topic.removeprefix(self._settings.kafka.topic_prefix))
         try:
-            run = decode(record.value, Run) if record.value is not None else None
+            if name is Name.RUNS:
+                run = decode(record.value, Run) if record.value is not None else None
+                alert = round_alert(run, datetime.now(UTC)) if run is not None else None
+                return alert is None or await self._tell_round(alert, stop)
+            return await self._take_episode(decode(record.value, Episode), stop)
         except MessageError as error:
-            _malformed(Name.RUNS, record, error)
-            return
-        alert = round_alert(run, datetime.now(UTC)) if run is not None else None
-        if alert is None:
-            return
+            _malformed(name, record, error)
+            return True
+
+    async def _tell_round(self, alert: RoundAlert, stop: asyncio.Event) -> bool:
         log.warning("round", run=alert.id, text=alert.text, promote=alert.promote, conditions=list(alert.conditions))
-        taken = self._webhook is None or await self._webhook.post(msgspec.json.encode(alert), alert.id)
-        metrics.ALERTS.labels("told" if taken else "not-told").inc()
+        return await self._post(msgspec.json.encode(alert), alert.id, stop)
 
-    async def _take_episode(self, record: Record) -> None:
-        try:
-            episode = decode(record.value, Episode)
-        except MessageError as error:
-            _malformed(Name.DRIFT, record, error)
-            return
-        if not needs_alert(episode, episode.id in self._raised):
-            return
+    async def _take_episode(self, episode: Episode, stop: asyncio.Event) -> bool:
+        if not needs_alert(episode, known=False):
+            return True
+        if self._raised is None and not await self._until_done(self._read_raised, stop, "reading what was raised"):
+            return False
+        raised = self._raised if self._raised is not None else set()
+        if not needs_alert(episode, known=episode.id in raised):
+            return True
         alert = Alert(episode.id, episode.camera, episode.kind, datetime.now(UTC), episode.text)
         value, headers = encode(alert, kind="maskwatch.alert.v1", source="/alerts", id=alert.id, time=alert.raised)
         # 1. Kept, so that the console shows it.
-        await self._keep(alert, value, headers)
-        self._raised.add(episode.id)
-        # 2. Told.
+        keep = partial(
+            kafka.send, self._producer, self._settings, Name.ALERTS, key=alert.camera, value=value, headers=headers
+        )
+        if not await self._until_done(keep, stop, "keeping an alert"):
+            return False
+        raised.add(episode.id)
+        # 2. Told. Only then is the episode done; who commits is above.
         log.warning("alert", alert=alert.id, camera=alert.camera, kind=alert.kind, text=alert.text)
-        taken = self._webhook is None or await self._webhook.post(value, alert.id)
-        # 3. Only then is the episode done; who commits is above.
+        return await self._post(value, alert.id, stop)
+
+    async def _post(self, body: bytes, identity: str, stop: asyncio.Event) -> bool:
+        taken = self._webhook is None or await self._webhook.post(body, identity, stop)
+        if not taken and stop.is_set():
+            return False
         metrics.ALERTS.labels("told" if taken else "not-told").inc()
+        return True
 
-    async def _keep(self, alert: Alert, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        while True:
-            try:
-                await kafka.send(
-                    self._producer, self._settings, Name.ALERTS, key=alert.camera, value=value, headers=headers
-                )
-            except BrokerError as error:
-                log.warning("alert not kept yet; trying again", error=str(error))
-                await asyncio.sleep(RETRY_S)
-            else:
-                return
+    async def _read_raised(self) -> None:
+        self._raised = {alert.id for alert in await _held(self._settings)}
+
+    @staticmethod
+    async def _until_done(work: Callable[[], Awaitable[object]], stop: asyncio.Event, what: str) -> bool:
+        return await until_done(work, stop, what=what, retry_s=RETRY_S)
 
 
-def needs_alert(episode: Episode, known: bool) -> bool:  # noqa: FBT001  # one of two things that matter
+def needs_alert(episode: Episode, *, known: bool) -> bool:
     """Tell whether an alert is to be raised for a record of an episode.
 
     A beginning that comes again was not done with, so it is told again; whatever else is known was told. Of an episode

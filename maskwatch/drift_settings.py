@@ -64,7 +64,7 @@ class AlertSettings(Group):
         SecretStr(""), description="https://… that every alert is posted to; empty: the log alone"
     )
     secret: SecretStr = Field(SecretStr(""), description="key of the HMAC-SHA256 that signs what is posted")
-    timeout_s: float = Field(5, gt=0, description="longest wait for the webhook's answer, in seconds")
+    timeout_s: float = Field(5, gt=0, le=20, description="longest wait for the webhook's answer, in seconds")
     attempts: int = Field(5, ge=1, le=20, description="tries of one alert, with growing pauses between")
 
 

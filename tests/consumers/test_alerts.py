@@ -1,8 +1,10 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from consumers import webhook
 from consumers.alerts import needs_alert, raise_alerts
 from maskwatch import kafka as clients
 from maskwatch.drift_messages import Alert, Episode
@@ -34,7 +36,7 @@ END = msgspec.structs.replace(START, phase="end", ended=NOON, reason="recovered"
     ],
 )
 def test_one_alert_an_episode(episode: Episode, known: bool, expected: bool) -> None:
-    assert needs_alert(episode, known) is expected
+    assert needs_alert(episode, known=known) is expected
 
 
 async def tell(producer: object, settings: Settings, *episodes: Episode) -> None:
@@ -69,6 +71,39 @@ async def test_an_episode_is_kept_and_posted_once_whatever_else_comes(
         # Which camera's comes first is nobody's promise; what was not taken comes again.
         assert decode(hook.posted[0].body, Alert).id == hook.posted[1].headers["maskwatch-alert"]
         assert "door became darker" in capsys.readouterr().out
+
+
+async def test_who_takes_over_knows_what_the_other_has_raised(kafka: Kafka, create_topics: CreateTopics) -> None:
+    settings = kafka.settings()
+    await create_topics(settings, Name.DRIFT, Name.ALERTS, Name.RUNS)
+    async with running(settings) as producer:
+        stop = asyncio.Event()
+        first = asyncio.create_task(raise_alerts(settings, stop))
+        # One raises it while the other is there already, and goes.
+        async with at_work(raise_alerts, settings):
+            await tell(producer, settings, START)
+            await read_until(settings, Name.ALERTS, lambda records: len(records) == 1)
+            stop.set()
+            await first
+            await tell(producer, settings, UPDATE, msgspec.structs.replace(START, id="e2"))
+            told = await read_until(settings, Name.ALERTS, lambda records: len(records) == 2)
+    assert [decode(record.value, Alert).id for record in told] == ["e1", "e2"]
+
+
+async def test_a_webhook_that_refuses_does_not_hold_up_a_stop_and_is_told_later(
+    kafka: Kafka, create_topics: CreateTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(webhook, "LONGEST_S", 600.0)
+    with receiving(503) as hook:
+        settings = kafka.settings(alerts={"webhook": hook.url})
+        await create_topics(settings, Name.DRIFT, Name.ALERTS, Name.RUNS)
+        async with running(settings) as producer:
+            await tell(producer, settings, START)
+            async with at_work(raise_alerts, settings):
+                await eventually(lambda: len(hook.posted) == 1)
+            async with at_work(raise_alerts, settings):
+                await eventually(lambda: len(hook.posted) == 2)
 
 
 async def test_what_came_of_a_round_is_posted_with_the_gates_table(

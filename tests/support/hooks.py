@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -38,7 +39,14 @@ def receiving(*statuses: int) -> Iterator[Hook]:
             body = self.rfile.read(int(self.headers["content-length"]))
             status = hook.answer(Posted({name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(status)
+            if status == HTTPStatus.FOUND:
+                self.send_header("location", hook.url)
             self.send_header("content-length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            # Whoever follows a redirect asks so, and would take this for a yes.
+            self.send_response(HTTPStatus.NO_CONTENT)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
