@@ -126,6 +126,22 @@ class RecordingWriteError(MaskwatchError):
     exit_code = 73  # EX_CANTCREAT
 
 
+def expected(error: Exception) -> MaskwatchError | None:
+    """Return the first of a group's errors, if all are such as are raised on purpose; None otherwise.
+
+    Examples
+    --------
+    >>> expected(ExceptionGroup("both", [BrokerError("away"), StoreError("away too")]))
+    BrokerError('away')
+    >>> expected(ExceptionGroup("both", [BrokerError("away"), KeyError("a bug")])) is None
+    True
+    """
+    if isinstance(error, ExceptionGroup):
+        found = [expected(one) for one in error.exceptions]
+        return found[0] if all(found) else None
+    return error if isinstance(error, MaskwatchError) else None
+
+
 def did_you_mean(name: str, known: Iterable[str], *, otherwise: str) -> str:
     """Say which of the known names was most likely meant, for the end of a message.
 

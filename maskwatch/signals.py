@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
-from maskwatch.errors import StuckError
+from maskwatch.errors import StuckError, expected
 from maskwatch.settings import Settings
 
 STOP_TIMEOUT_S = 25.0
@@ -58,6 +58,11 @@ async def until_signal(
             stopping()
             await _end(name, running)
         return await running
+    except ExceptionGroup as group:
+        # What several tasks share ends with a group; whoever started this knows what we raise on purpose.
+        if (one := expected(group)) is not None:
+            raise one from group
+        raise
     finally:
         signalled.cancel()
         await asyncio.gather(signalled, return_exceptions=True)

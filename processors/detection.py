@@ -9,7 +9,7 @@ import asyncio
 import structlog
 
 from maskwatch import kafka
-from maskwatch.errors import MaskwatchError
+from maskwatch.errors import expected
 from maskwatch.inference import Calibration, Detector
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
@@ -63,19 +63,11 @@ async def detect(settings: Settings, stop: asyncio.Event) -> None:
             lanes.create_task(UploadLane(uploads, durable, serving, settings, live_lane).run(stop))
             lanes.create_task(serving.follow(stop))
     except ExceptionGroup as group:
-        if (expected := _expected(group)) is not None:
-            raise expected from group
+        if (one := expected(group)) is not None:
+            raise one from group
         raise
     finally:
         serving.close()
-
-
-def _expected(error: Exception) -> MaskwatchError | None:
-    """Return the first of a group's errors, if all are such as we raise on purpose."""
-    if isinstance(error, ExceptionGroup):
-        found = [_expected(one) for one in error.exceptions]
-        return found[0] if all(found) else None
-    return error if isinstance(error, MaskwatchError) else None
 
 
 def _ready_detector(settings: Settings) -> tuple[Detector, Calibration]:

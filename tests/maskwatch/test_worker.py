@@ -63,6 +63,20 @@ def test_a_signal_only_sets_a_flag_and_the_stage_ends_by_itself() -> None:
     assert json.loads(output.splitlines()[1])["event"] == "stopping"
 
 
+def test_what_is_expected_of_several_tasks_is_told_as_if_there_were_one() -> None:
+    code, output = run_stage(
+        """
+        async def ask():
+            raise BrokerError("Kafka is away")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ask())
+        """
+    )
+    assert code == 1
+    assert output.strip().splitlines()[-1] == "maskwatch.errors.BrokerError: Kafka is away"
+    assert "stage crashed" not in output
+
+
 def test_a_stage_that_does_not_end_is_cancelled() -> None:
     code, output = run_stage(
         """
