@@ -6,7 +6,6 @@ cannot be judged is said so and never skipped; where it is essential, the candid
 
 import contextlib
 import functools
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +35,7 @@ from training.evaluation.compare import Difference, chance, compare
 from training.evaluation.footprint import Job, measure
 from training.evaluation.scores import Faces, Matches, judge, matches
 from training.evaluation.sightings import mistakes, sightings
-from training.evaluation.views import plain
+from training.evaluation.views import plain, rendered
 from training.shadowing import shadow
 
 SHOWN = 12
@@ -341,18 +340,14 @@ def _speed(  # noqa: PLR0913, PLR0917  # both models, and what they are shown
     entries = next((one.entries for one in evidence), ())
     if not entries:
         return Condition(name=name, outcome="not judged", needed=needed, why="there is no picture to be timed on")
-    with tempfile.TemporaryDirectory() as scratch:
-        files = []
-        for number, entry in enumerate(entries[:TIMED]):
-            files.append(Path(scratch) / f"{number}.jpg")
-            files[-1].write_bytes(plain().render(entry))
-        medians = []
+    medians = []
+    with rendered(entries, TIMED) as files:
         for number, folder in enumerate((champion, candidate)):
             tell("speed", number / 2)
-            medians.append(measure(Job(str(folder.resolve()), precision, CAMERAS, tuple(map(str, files)))).median_ms)
+            medians.append(measure(Job(str(folder.resolve()), precision, CAMERAS, files)).median_ms)
     old, new = medians
     passed = new <= max(settings.latency_ms, settings.slower * old)
-    why = f"milliseconds a picture, decoding included; the champion takes {old:.1f}"
+    why = f"milliseconds a picture through the cameras' input, decoding included; the champion takes {old:.1f}"
     return Condition(name=name, outcome="passed" if passed else "failed", needed=needed, value=new, why=why)
 
 

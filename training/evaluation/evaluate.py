@@ -5,7 +5,6 @@ by one, for they differ in what their boxes are worth, and together.
 """
 
 import functools
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +20,7 @@ from maskwatch.model import Precision, ShapeName, read_card
 from maskwatch.pictures import letterbox
 from maskwatch.settings import Settings
 from training.artefact.export import read_provenance
+from training.artefact.exported import FIGURES
 from training.datasets.manifest import Entry, Manifest
 from training.datasets.manifest import load as load_manifest
 from training.datasets.split import Part
@@ -34,7 +34,6 @@ from training.evaluation.points import best_score, calibration, points
 from training.evaluation.published import available, published
 from training.evaluation.report import (
     EVERYTHING,
-    FIGURES,
     FILE,
     ClassFigures,
     Comparison,
@@ -48,7 +47,7 @@ from training.evaluation.report import (
 )
 from training.evaluation.scores import Matches, judge, matches, precisions
 from training.evaluation.sightings import by_size, confusion, sightings
-from training.evaluation.views import SIDES, View, changed, pasted, plain
+from training.evaluation.views import SIDES, View, changed, pasted, plain, rendered
 
 TIMED = 100
 """Pictures that speed is measured on, at most."""
@@ -303,16 +302,11 @@ def _footprints(
     tell: Tell,
 ) -> tuple[Footprint, ...]:
     entries = [entry for source in by_source.values() for entry in source]
-    step = max(1, len(entries) // TIMED)
-    with tempfile.TemporaryDirectory() as scratch:
-        files = []
-        for number, entry in enumerate(entries[::step][:TIMED]):
-            files.append(Path(scratch) / f"{number}.jpg")
-            files[-1].write_bytes(plain().render(entry))
-        measured = []
+    measured = []
+    with rendered(entries, TIMED) as files:
         for number, (precision, shape) in enumerate((p, s) for p in order for s in request.shapes):
             tell(f"speed, {precision} {shape}", number / (len(order) * len(request.shapes)))
-            measured.append(measure(Job(str(folder.resolve()), precision, shape, tuple(map(str, files)))))
+            measured.append(measure(Job(str(folder.resolve()), precision, shape, files)))
     return tuple(measured)
 
 

@@ -16,8 +16,6 @@ from training.evaluation.published import Published
 from training.evaluation.sightings import SizeBin
 
 FILE = "report.json"
-FIGURES = "figures.json"
-"""In a model's folder: its average precisions alone, set by set, for whoever lists models."""
 EVERYTHING = "all"
 """The sources together."""
 

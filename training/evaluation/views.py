@@ -4,7 +4,9 @@ A view says where the faces of a picture lie once it is shown that way, and make
 so that answers that were kept can be scored again without a picture being decoded.
 """
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +44,17 @@ class View(NamedTuple):
     """Give the entry the size and the faces that are shown; None where the picture cannot be shown this way."""
     render: Callable[[Entry], bytes]
     """Make the JPEG, of an entry that can be placed."""
+
+
+@contextmanager
+def rendered(entries: Sequence[Entry], most: int) -> Iterator[tuple[str, ...]]:
+    """Give the paths of some pictures as JPEGs, evenly chosen: a manifest is in the order of its sources."""
+    with tempfile.TemporaryDirectory() as scratch:
+        files = []
+        for number, entry in enumerate(entries[:: max(1, len(entries) // most)][:most]):
+            files.append(Path(scratch) / f"{number}.jpg")
+            files[-1].write_bytes(plain().render(entry))
+        yield tuple(map(str, files))
 
 
 def as_jpeg(path: Path) -> bytes:

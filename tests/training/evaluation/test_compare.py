@@ -1,11 +1,9 @@
-import msgspec
 import pytest
 
-from maskwatch.messages import Box, DetectedFace, MarkedFace, ModelRef
+from maskwatch.messages import Box, DetectedFace, MarkedFace
 from training.datasets.manifest import Entry
 from training.errors import EvaluationError
-from training.evaluation.answers import Answers
-from training.evaluation.compare import check_same_pictures, compare
+from training.evaluation.compare import compare
 from training.evaluation.scores import Matches, judge, matches
 
 BOX: Box = (0.1, 0.1, 0.4, 0.5)
@@ -52,7 +50,3 @@ def test_other_pictures_are_refused() -> None:
     fewer = matches(judge(PICTURES[:3], [[]] * 3))
     with pytest.raises(EvaluationError, match="only on the same pictures"):
         compare(answered(BOX), fewer)
-    one = Answers(ModelRef("a", "1", "00"), "fp32", "wide", (640, 384), "plain", ("00",), ((),))
-    check_same_pictures(one, msgspec.structs.replace(one, model=ModelRef("b", "2", "11")))
-    with pytest.raises(EvaluationError, match=r"a 1 to 1 pictures \(plain\) cannot be compared with those of a 1 to 0"):
-        check_same_pictures(one, msgspec.structs.replace(one, pictures=(), faces=()))
