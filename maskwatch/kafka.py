@@ -355,13 +355,18 @@ async def send(  # noqa: PLR0913  # a record has this many parts
     value: bytes | None,
     headers: Sequence[tuple[str, bytes]],
     timeout_s: float | None = None,
-) -> None:
+) -> float:
     """Send one record and wait until it is acknowledged.
 
     Parameters
     ----------
     timeout_s
         Longest wait in seconds; `kafka.timeout_s` without it. An idempotent producer never gives up by itself.
+
+    Returns
+    -------
+    float
+        The record's time, in seconds since the epoch: by the broker's clock where the topic takes its append time.
 
     Raises
     ------
@@ -371,9 +376,10 @@ async def send(  # noqa: PLR0913  # a record has this many parts
     topic = f"{settings.kafka.topic_prefix}{name}"
     try:
         async with asyncio.timeout(timeout_s or settings.kafka.timeout_s):
-            await producer.send_and_wait(topic, value=value, key=key.encode(), headers=list(headers))
+            taken = await producer.send_and_wait(topic, value=value, key=key.encode(), headers=list(headers))
     except (KafkaError, TimeoutError, OSError) as error:
         raise BrokerError(f"{topic} at {settings.bootstrap_servers} did not take a record: {error!r}") from error
+    return float(taken.timestamp) / 1000
 
 
 async def check(settings: Settings, timeout_s: float) -> None:

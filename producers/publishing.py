@@ -4,8 +4,11 @@ Frames may be lost but never come late, so each has one try. Wishes and the stat
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+import structlog
 from aiokafka import AIOKafkaProducer
 
 from maskwatch import kafka, metrics
@@ -16,6 +19,10 @@ from maskwatch.topics import Name
 from producers.wishes import Wish, write_wish
 
 STATUS_TIMEOUT_S = 5.0
+CLOCKS_APART_S = 5.0
+"""A frame that was acknowledged was under way for a second at most: the rest can only be a clock's."""
+
+log = structlog.get_logger(__name__)
 
 
 class FramePublisher:
@@ -27,11 +34,15 @@ class FramePublisher:
         Made by :func:`maskwatch.kafka.live_producer`, and running.
     settings
         Names the cluster and the prefix.
+    clock
+        Tells this machine's time, in seconds since the epoch.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
+    def __init__(self, producer: AIOKafkaProducer, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._producer = producer
         self._settings = settings
+        self._clock = clock
+        self._apart = False
 
     async def publish(self, info: FrameInfo, jpeg: bytes, *, record: bool) -> bool:
         """Publish a frame, and the very same bytes for the recording if asked to.
@@ -51,7 +62,7 @@ class FramePublisher:
 
     async def _send(self, name: Name, info: FrameInfo, jpeg: bytes) -> bool:
         try:
-            await kafka.send(
+            appended = await kafka.send(
                 self._producer,
                 self._settings,
                 name,
@@ -63,7 +74,20 @@ class FramePublisher:
         except BrokerError:
             return False
         metrics.FRAMES_PUBLISHED.labels(info.camera, name.value).inc()
+        self._compare(self._clock() - appended)
         return True
+
+    def _compare(self, ahead_s: float) -> None:
+        """Say once when this machine's clock and the broker's part, and once when they agree again."""
+        apart = abs(ahead_s) > CLOCKS_APART_S
+        if apart and not self._apart:
+            log.warning(
+                "this machine's clock is not Kafka's: frames carry wrong times until both are set, by NTP say",
+                ahead_s=round(ahead_s, 1),
+            )
+        elif self._apart and not apart:
+            log.info("this machine's clock is Kafka's again")
+        self._apart = apart
 
 
 class StatePublisher:
