@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -175,7 +175,8 @@ async def test_a_version_has_its_table_and_its_pictures_until_they_are_erased(ou
 
 async def test_rounds_are_asked_for_watched_and_stopped(ours: Settings, tmp_path: Path) -> None:
     labels = [
-        FrameLabel(f"gate:s1:{number}", "labelled", datetime.now(UTC), "ann", sha256="ab" * 32) for number in range(3)
+        FrameLabel(f"gate:s1:{hours}", "labelled", judged.NOON - timedelta(hours=hours), "ann", sha256="ab" * 32)
+        for hours in range(3)
     ]
     await write(ours, Name.LABELS, *labels)
     await write(ours, Name.MODEL_VERSIONS, judged.version("2", "refused"), judged.version("3", "champion"))
