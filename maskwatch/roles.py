@@ -72,7 +72,7 @@ ROLES: dict[str, Role] = {
         writes=(Name.CAMERAS, Name.CAMERA_STATUS, Name.SCENE, Name.FRAMES_LIVE, Name.FRAMES_RECORDING),
     ),
     "detector": Role(
-        reads=(Name.FRAMES_LIVE, Name.FRAMES_UPLOAD, Name.MODELS, Name.MODEL_VERSIONS),
+        reads=(Name.FRAMES_LIVE, Name.FRAMES_UPLOAD, Name.MODELS),
         writes=(Name.DETECTIONS, Name.PREDICTIONS, Name.SHADOW, Name.FRAMES_LIVE_DLQ, Name.FRAMES_UPLOAD_DLQ),
         groups=("detector-live", "detector-upload"),
     ),
@@ -84,19 +84,20 @@ ROLES: dict[str, Role] = {
     "drift": Role(
         reads=(
             Name.DETECTIONS,
+            Name.DRIFT,
             Name.DRIFT_STATE,
             Name.FRAMES_LIVE,
             Name.FRAMES_RECORDING,
             Name.LABELS,
-            Name.LABEL_REQUESTS,
-            Name.MODELS,
         ),
         writes=(Name.SIGNALS, Name.DRIFT, Name.DRIFT_STATE, Name.LABEL_REQUESTS, Name.DETECTIONS_DLQ),
         groups=("drift",),
     ),
-    "alerts": Role(reads=(Name.DRIFT, Name.ALERTS), writes=(Name.ALERTS,), groups=("alerts",)),
+    "alerts": Role(reads=(Name.DRIFT, Name.RUNS, Name.ALERTS), writes=(Name.ALERTS,), groups=("alerts",)),
     "dataset": Role(
-        reads=(Name.LABELS, Name.LABEL_REQUESTS), writes=(Name.LABELS, Name.LABEL_REQUESTS), groups=("dataset",)
+        reads=(Name.LABELS, Name.DETECTIONS, Name.FRAMES_RECORDING),
+        writes=(Name.LABELS, Name.LABEL_REQUESTS),
+        groups=("dataset", "pseudo"),
     ),
     "rollout": Role(
         reads=(Name.COMMANDS, Name.MODELS, Name.MODEL_VERSIONS, Name.SHADOW, Name.LABELS),
@@ -105,7 +106,15 @@ ROLES: dict[str, Role] = {
         transactions=("rollout",),
     ),
     "retrainer": Role(
-        reads=(Name.COMMANDS, Name.RUNS, Name.DRIFT, Name.LABELS, Name.MODELS, Name.MODEL_VERSIONS),
+        reads=(
+            Name.COMMANDS,
+            Name.RUNS,
+            Name.DRIFT,
+            Name.LABELS,
+            Name.FRAMES_RECORDING,
+            Name.MODELS,
+            Name.MODEL_VERSIONS,
+        ),
         writes=(Name.COMMANDS, Name.RUNS),
         groups=("retrain",),
     ),

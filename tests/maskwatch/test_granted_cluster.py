@@ -6,25 +6,51 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from consumers.alerts import raise_alerts
+from consumers.dataset import keep_labels
 from maskwatch import kafka as clients
 from maskwatch import topics
 from maskwatch.certificates import authority, issue
+from maskwatch.drift_messages import Episode
 from maskwatch.embedded.broker import free_port
 from maskwatch.errors import BrokerError, SettingsError
 from maskwatch.granting import command, grant
 from maskwatch.holdings import Holdings, holdings
+from maskwatch.label_messages import FrameLabel
+from maskwatch.label_settings import LabelSettings, StoreSettings
+from maskwatch.messages import FrameInfo, decode, encode, frame_headers
 from maskwatch.roles import ROLES, rights_of
 from maskwatch.secret_files import LOCAL
 from maskwatch.settings import Settings
-from maskwatch.topics import Name
+from maskwatch.topics import Name, partition_count
+from processors.judging import Judging
+from processors.monitors import Monitors
+from processors.quality import Labels
+from tests.consumers import test_pseudo as pseudo
+from tests.consumers.test_alerts import END, START, tell
+from tests.processors.test_drift_app import labelled
 from tests.support import stack
-from tests.support.topic import put, read_all
-from tests.support.waiting import eventually
+from tests.support.seen import NOON, Seen
+from tests.support.topic import put, read_all, read_until
+from tests.support.traffic import GOLDEN, HEIGHT, WIDTH
+from tests.support.waiting import at_work, eventually
+from training.shadowing import recorded
 
 LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-SOME = [topic for topic in topics.TOPICS if topic.name in {Name.FRAMES_LIVE, Name.DETECTIONS, Name.SCENE}]
+NAMES = {
+    Name.FRAMES_LIVE,
+    Name.FRAMES_RECORDING,
+    Name.DETECTIONS,
+    Name.SCENE,
+    Name.DRIFT,
+    Name.ALERTS,
+    Name.LABELS,
+    Name.RUNS,
+}
+SOME = [topic for topic in topics.TOPICS if topic.name in NAMES]
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -201,3 +227,64 @@ def test_the_certificates_are_what_python_checks(cluster: Guarded) -> None:
     context = clients.connection_options(cluster.user("camera"))["ssl_context"]
     assert isinstance(context, ssl.SSLContext)
     assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+async def test_an_episode_is_alerted_and_what_people_say_of_it_is_heard(granted: Guarded) -> None:
+    drift, api = granted.user("drift"), granted.user("api")
+    seen = next(one for one in Seen().many(20) if one.objects)
+    label = labelled(msgspec.structs.replace(seen, frame=msgspec.structs.replace(seen.frame, captured=NOON)))
+    async with clients.running(clients.durable_producer(api), api) as producer:
+        value, headers = encode(label, kind="maskwatch.label.v1", source="/t", id=label.frame, time=label.at)
+        await put(producer, api, Name.LABELS, label.frame, value, headers)
+    async with clients.running(clients.durable_producer(drift), drift) as producer:
+        await tell(producer, drift, START, END)
+    async with at_work(raise_alerts, granted.user("alerts")):
+        await read_until(api, Name.ALERTS, bool)
+
+    told: list[Episode] = []
+
+    async def take(episode: Episode) -> None:
+        told.append(episode)
+
+    labels, all_cameras = Labels(), set(range(partition_count(Name.DRIFT)))
+    judging = Judging(drift, Monitors(drift, {}, labels), labels, all_cameras, take)
+    running = asyncio.create_task(judging.run())
+    try:
+        await eventually(lambda: told)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert told[0].confirmation is not None
+    assert told[0].confirmation.labels == 1
+
+
+async def test_a_model_labels_frames_that_were_recorded_and_a_candidate_looks_at_them(
+    granted: Guarded, tmp_path: Path
+) -> None:
+    camera, detector, api = granted.user("camera"), granted.user("detector"), granted.user("api")
+    dataset = granted.user("dataset").model_copy(
+        update={
+            "labels": LabelSettings(pseudo=True, frozen=None),
+            "store": StoreSettings(url=f"file://{tmp_path}/store"),
+        }
+    )
+    info = FrameInfo("door", "s1", 7, NOON, WIDTH, HEIGHT)
+    async with (
+        at_work(keep_labels, dataset),
+        clients.running(clients.durable_producer(camera), camera) as frames,
+        clients.running(clients.durable_producer(detector), detector) as detections,
+    ):
+        topic = f"{camera.kafka.topic_prefix}{Name.FRAMES_RECORDING}"
+        sent = await frames.send_and_wait(topic, GOLDEN, key=b"door", headers=frame_headers(info))
+        frame = msgspec.structs.replace(pseudo.seen(0).frame, id=info.id, partition=sent.partition)
+        seen = msgspec.structs.replace(pseudo.seen(0), frame=frame)
+        value, headers = encode(seen, kind="maskwatch.detection.v1", source="/t", id=info.id, time=NOON)
+
+        async def by_model() -> bool:
+            # From its end on: what comes before it has joined is nobody's.
+            await put(detections, detector, Name.DETECTIONS, "door", value, headers)
+            found = [decode(record.value, FrameLabel) for record in await read_all(api, Name.LABELS)]
+            return any(label.made_by == "model" for label in found)
+
+        await eventually(by_model)
+    assert [jpeg for _, jpeg in await recorded(granted.user("retrainer"), 10)] == [GOLDEN]
