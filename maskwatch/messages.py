@@ -205,7 +205,8 @@ class LiveFrame(msgspec.Struct, frozen=True):
 class DeadLetter(msgspec.Struct, frozen=True):
     """Why a record was refused, and where it lay (header ``refused`` of a record in ``*.dlq``).
 
-    The record keeps its key and its headers. An upload keeps its bytes too; of a live frame only this remains.
+    The record keeps its key and its headers. An upload keeps its bytes too, if they are no more than a picture may
+    have; of a live frame only this remains. Headers of more than 50 kB are left out.
     """
 
     topic: str

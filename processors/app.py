@@ -19,10 +19,11 @@ from faust.types import TP, EventT, StreamT
 from maskwatch import kafka, metrics
 from maskwatch.drift_messages import CameraWindow, Episode
 from maskwatch.errors import BrokerError, MessageError
-from maskwatch.messages import DeadLetter, Detection, decode, encode
+from maskwatch.messages import Detection, decode, encode
 from maskwatch.settings import Settings
 from maskwatch.topics import Name, partition_count
 from maskwatch.worker import notify_ready
+from processors.deadletters import letter
 from processors.judging import Judging
 from processors.monitors import Monitors
 from processors.quality import Labels
@@ -223,16 +224,11 @@ class Watching:
 
     async def _refuse(self, event: EventT[bytes], reason: str) -> None:
         message = event.message
-        now = datetime.now(UTC)
-        value = message.value or b""
-        letter = DeadLetter(message.topic, message.partition, message.offset, reason, now, len(value))
-        refused, _ = encode(letter, kind="maskwatch.dead-letter.v1", source="/drift", id="", time=now)
         log.warning("detection refused", partition=message.partition, offset=message.offset, reason=reason)
         metrics.DETECTIONS_WATCHED.labels("refused").inc()
-        key = (message.key or b"").decode(errors="replace")
-        # aiokafka's, whatever Faust's types allow besides.
-        came_with = cast("Sequence[tuple[str, bytes]]", message.headers or ())
-        await self._send(Name.DETECTIONS_DLQ, key, value[:LETTER_BYTES], [*came_with, ("refused", refused)])
+        # As aiokafka gave it, whatever Faust's types allow besides.
+        record, kept = cast("kafka.Record", message), (message.value or b"")[:LETTER_BYTES]
+        await self._send(Name.DETECTIONS_DLQ, *letter(record, reason, "/drift", kept, datetime.now(UTC)))
 
     async def _send(self, name: Name, key: str, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
         """Send until it is acknowledged: while Kafka is away nothing comes either."""

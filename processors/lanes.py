@@ -9,10 +9,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from maskwatch import kafka
 from maskwatch.inference import Detected, Refused
 from maskwatch.kafka import Record
-from maskwatch.messages import LARGEST_JPEG, DeadLetter, ModelRef, encode
+from maskwatch.messages import LARGEST_JPEG, ModelRef
 from maskwatch.model import ShapeName
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
+from processors.deadletters import letter
 from processors.serving import Serving
 
 POLL_MS = 500
@@ -49,25 +50,16 @@ async def look_at(
 async def refuse(  # noqa: PLR0913, PLR0917  # a dead letter has this many parts
     producer: AIOKafkaProducer, settings: Settings, name: Name, record: Record, reason: str, value: bytes
 ) -> None:
-    """Write a dead letter: key and headers as they came, why it was refused, and `value` for what is kept of it.
+    """Write a dead letter, see :func:`processors.deadletters.letter`; `value` is what is to be kept of the record's.
 
     Raises
     ------
     BrokerError
         If it is not acknowledged in time.
     """
-    now = datetime.now(UTC)
-    letter = DeadLetter(record.topic, record.partition, record.offset, reason, now, len(record.value or b""))
-    refused, _ = encode(letter, kind="maskwatch.dead-letter.v1", source="/detector", id="", time=now)
     log.warning("frame refused", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason)
-    await kafka.send(
-        producer,
-        settings,
-        name,
-        key=(record.key or b"").decode(errors="replace"),
-        value=value,
-        headers=[*record.headers, ("refused", refused)],
-    )
+    key, kept, headers = letter(record, reason, "/detector", value, datetime.now(UTC))
+    await kafka.send(producer, settings, name, key=key, value=kept, headers=headers)
 
 
 def behind(records: Iterable[Record]) -> dict[TopicPartition, int]:

@@ -17,6 +17,7 @@ from maskwatch.kafka import Record
 from maskwatch.messages import ModelRef, Prediction, encode
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
+from processors.deadletters import key_of
 from processors.lanes import POLL_MS, behind, commit, look_at, refuse
 from processors.live import LiveLane
 from processors.serving import Serving
@@ -79,7 +80,7 @@ class UploadLane:
             await asyncio.sleep(RETRY_S)
 
     async def _answer(self, record: Record, outcome: Detected | Refused, model: ModelRef) -> None:
-        upload = (record.key or b"").decode(errors="replace")
+        upload = key_of(record)
         now = datetime.now(UTC)
         if isinstance(outcome, Refused):
             await refuse(

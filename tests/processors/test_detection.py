@@ -164,6 +164,27 @@ async def test_every_upload_is_answered_and_a_bad_one_says_why(kafka: Kafka, cre
     assert refusal(letter).reason == by_upload["bad"].reason
 
 
+async def test_an_upload_larger_than_its_dead_letter_may_be_is_answered_and_holds_nobody_up(
+    kafka: Kafka, create_topics: CreateTopics
+) -> None:
+    settings = kafka.settings(detector=PATIENT)
+    await create_topics(settings, *TOPICS)
+    large, long_key = GOLDEN + bytes(1_020_000 - len(GOLDEN)), "k" * 400_000
+    # As somebody else's program may write them: ours takes no such record.
+    anybody = AIOKafkaProducer(**clients.connection_options(settings), max_request_size=2**21)
+    async with worker(settings), clients.running(anybody, settings) as producer:
+        await put(producer, settings, Name.FRAMES_UPLOAD, "large", large)
+        await put(producer, settings, Name.FRAMES_UPLOAD, "headers", b"no picture", [("x", bytes(1_000_000))])
+        await put(producer, settings, Name.FRAMES_UPLOAD, long_key, b"no picture")
+        answers = await read_until(settings, Name.PREDICTIONS, lambda records: len(records) == 3)
+    assert {decode(answer.value, Prediction).status for answer in answers} == {"failed"}
+    letters = {letter.key: letter for letter in await read_all(settings, Name.FRAMES_UPLOAD_DLQ)}
+    assert letters.keys() == {b"large", b"headers", b"k" * 200}
+    assert (letters[b"large"].value, refusal(letters[b"large"]).size) == (b"", len(large))
+    assert letters[b"headers"].value == b"no picture"
+    assert dict(letters[b"headers"].headers).keys() == {"refused"}
+
+
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     """Let one picture take until it is released."""
