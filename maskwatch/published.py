@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+import re
+import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +20,10 @@ TOLD = ("figures.json", "provenance.json")
 """What people read of a model; no worker needs it."""
 FOLDER = "models"
 """Below the data directory: models that were fetched, each in a folder that is named by its SHA-256."""
+USED_S = 86_400.0
+"""A model that was asked for so lately may be at work for somebody else of this machine."""
+
+_NAMED = re.compile(r"[0-9a-f]{64}")
 
 
 def publish(folder: Path, store: Store) -> PublishedModel:
@@ -64,24 +71,61 @@ def fetch(model: PublishedModel, store: Store, settings: Settings) -> Path:
     Raises
     ------
     ModelError
-        If a file is not what it should be, or the model lacks the precision that is wished for.
+        If a file in the store is not what it should be, or the model lacks the precision that is wished for.
     StoreError
-        If the store does not answer, or a file is not there.
+        If the store does not answer, a file is not there, or it cannot be kept on this machine.
     """
     folder = settings.data_dir / FOLDER / model.sha256
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / FILE).exists():
-        said = store.read_model(model.sha256, FILE)
-        if hashlib.sha256(said).hexdigest() != model.sha256:
-            raise ModelError(f"{model.name} {model.version} was altered in the store: its {FILE} is another")
-        _write(folder / FILE, said)
-    card = read_card(folder)
-    precision = choose_precision(settings.detector, set(card.files))
-    for name, digest in _files(card, (precision,)).items():
-        if not (folder / name).exists():
-            _write(folder / name, store.read_model(model.sha256, name))
-        check_file(folder, name, digest)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _have(folder, FILE, model.sha256, model, store)
+        card = read_card(folder)
+        precision = choose_precision(settings.detector, set(card.files))
+        for name, digest in _files(card, (precision,)).items():
+            _have(folder, name, digest, model, store)
+    except OSError as error:
+        raise StoreError(
+            f"{model.name} {model.version} cannot be kept in {folder} ({error.strerror}): is the disk full, or "
+            "may nothing be written there?"
+        ) from error
+    # Where nothing may be written what is there already serves all the same.
+    with suppress(OSError):
+        os.utime(folder)
     return folder
+
+
+def forget(keep: Collection[str], settings: Settings, now: float) -> list[str]:
+    """Remove models that were fetched and are of no use any more. Blocks.
+
+    Parameters
+    ----------
+    keep
+        SHA-256 of those that stay.
+    settings
+        Name the folder.
+    now
+        Seconds since the epoch.
+
+    Returns
+    -------
+    list of str
+        Those that were removed. One that was asked for within a day stays: others of this machine may be at it, such
+        as a training that judges it.
+
+    Raises
+    ------
+    OSError
+        If that cannot be told or done.
+    """
+    own = settings.detector.model.absolute()
+    gone = []
+    for folder in sorted((settings.data_dir / FOLDER).glob("*")):
+        # What a person has put there is none of ours; what serves by a setting is used whatever it is called.
+        ours = _NAMED.fullmatch(folder.name) and folder.name not in keep and folder.absolute() != own
+        if ours and now - folder.stat().st_mtime > USED_S:
+            shutil.rmtree(folder)
+            gone.append(folder.name)
+    return gone
 
 
 def fetch_all(model: PublishedModel, store: Store, folder: Path) -> Path:
@@ -121,11 +165,29 @@ def fetch_checkpoint(model: PublishedModel, store: Store, settings: Settings) ->
     return path
 
 
+def _have(folder: Path, name: str, digest: str, model: PublishedModel, store: Store) -> None:
+    """See that a file is here and whole; one that is missing, or broken by a machine that lost power, is fetched."""
+    path = folder / name
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+        return
+    data = store.read_model(model.sha256, name)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ModelError(f"{model.name} {model.version} was altered in the store: its {name} is another")
+    _write(path, data)
+
+
 def _write(path: Path, data: bytes) -> None:
     # Whole or not at all: workers of one machine fetch at the same time.
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(data)
-    fresh.replace(path)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            # Else the name may outlive a loss of power, and the bytes not.
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _files(card: ModelCard, precisions: tuple[str, ...]) -> dict[str, str]:
