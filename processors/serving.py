@@ -6,6 +6,7 @@ the old one goes on. After a promotion the old one is kept for a while, to be as
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,19 +15,23 @@ from typing import Any, NamedTuple
 import structlog
 
 from maskwatch import metrics, reading
-from maskwatch.errors import BrokerError, MessageError, ModelError, StoreError
+from maskwatch.errors import BrokerError, MessageError, ModelError, SettingsError, StoreError
 from maskwatch.inference import Detected, Detector, Refused
 from maskwatch.kafka import Record
 from maskwatch.messages import ModelRef, decode
 from maskwatch.model import ShapeName
 from maskwatch.model_messages import Champion, PublishedModel
-from maskwatch.published import fetch
+from maskwatch.published import fetch, forget
 from maskwatch.settings import Settings
 from maskwatch.store import Store
 from maskwatch.topics import Name, partition_count
 
 RETRY_S = 5.0
 """Between two tries to fetch a model from a store that does not answer."""
+FETCH_S = 120.0
+"""Longest time for all files of a model."""
+MOST_FETCHING = 2
+"""The model that is to serve, and the one before it."""
 SHAPES: tuple[ShapeName, ...] = ("wide", "square")
 
 log = structlog.get_logger(__name__)
@@ -67,6 +72,7 @@ class Serving:
         self._champion: Champion | None = None
         self._kept: tuple[PublishedModel | None, Detector] | None = None
         self._freeing: set[asyncio.Task[None]] = set()
+        self._fetching: set[asyncio.Task[Path]] = set()
         self.before: Before | None = None
         _tell(detector, loaded=True)
 
@@ -150,7 +156,7 @@ class Serving:
                 wanted = self._wanted
                 try:
                     await self._serve(wanted)
-                except ModelError as error:
+                except (ModelError, SettingsError) as error:
                     metrics.MODELS_REFUSED.inc()
                     # Not a reason to end: the old one serves, and others may be able to serve the new one.
                     log.error("model cannot be served", model=_name(wanted), error=str(error))  # noqa: TRY400
@@ -182,12 +188,58 @@ class Serving:
             self._free(old.detector)
         self._swapped.set()
         log.info("model changed", model=fresh.card.name, version=fresh.card.version, sha256=fresh.ref.sha256)
+        await self._forget(before)
+
+    async def _forget(self, before: PublishedModel | None) -> None:
+        """Remove what was fetched once and is neither served nor what a roll-back would lead to."""
+        champion = self._champion
+        kept = (before, self._served, self._wanted, *((champion.model, champion.previous) if champion else ()))
+        names = {model.sha256 for model in kept if model is not None}
+        try:
+            gone = await asyncio.to_thread(forget, names, self._settings, time.time())
+        except OSError as error:
+            log.warning("models of earlier days cannot be removed", error=str(error))
+        else:
+            if gone:
+                log.info("models of earlier days removed", models=gone)
 
     async def _load(self, model: PublishedModel | None) -> Detector:
         folder = self._settings.detector.model
         if model is not None:
-            folder = await asyncio.to_thread(fetch, model, Store(self._settings), self._settings)
+            folder = await self._fetch(model)
         return await asyncio.to_thread(_ready, folder, self._settings)
+
+    async def _fetch(self, model: PublishedModel) -> Path:
+        """Fetch a model within a bound.
+
+        Raises
+        ------
+        ModelError
+            If it is not what it should be.
+        StoreError
+            If that takes too long, or fails.
+        SettingsError
+            If `store.url` names no place that can be used.
+        """
+        store = Store(self._settings)
+        if len(self._fetching) >= MOST_FETCHING:
+            # Threads that hang cannot be ended: no more are sent after them.
+            await asyncio.wait(self._fetching, timeout=FETCH_S, return_when=asyncio.FIRST_COMPLETED)
+        if len(self._fetching) >= MOST_FETCHING:
+            raise StoreError("the store does not answer those who asked it before")
+        task = asyncio.create_task(asyncio.to_thread(fetch, model, store, self._settings))
+        self._fetching.add(task)
+        task.add_done_callback(self._fetched)
+        await asyncio.wait([task], timeout=FETCH_S)
+        if not task.done():
+            raise StoreError(f"the store did not give its files within {FETCH_S:g} s")
+        return task.result()
+
+    def _fetched(self, task: asyncio.Task[Path]) -> None:
+        self._fetching.discard(task)
+        if not task.cancelled():
+            # Whoever gave it up is not told any more.
+            task.exception()
 
     def _watched_s(self, model: PublishedModel | None) -> float:
         """Return for how long a model is watched still, if it is the champion; 0 for one that was brought back."""
@@ -211,7 +263,7 @@ class Serving:
                 continue
             try:
                 detector = detector or await self._load(champion.previous)
-            except (ModelError, StoreError) as error:
+            except (ModelError, StoreError, SettingsError) as error:
                 log.warning("the model before cannot look on", model=_name(champion.previous), error=str(error))
                 continue
             self.before = Before(detector, served, champion.command)
