@@ -19,7 +19,7 @@ from rich.text import Text
 
 from maskwatch.errors import StuckError
 from maskwatch.settings import Settings
-from maskwatch.signals import leave_threads_behind, until_signal
+from maskwatch.signals import leave_threads_behind, then_its_threads, until_signal
 
 REFRESH_S = 0.2
 
@@ -41,11 +41,12 @@ def run(name: str, command: Callable[[Settings, asyncio.Event], Awaitable[_Outco
     Raises
     ------
     Exception
-        Whatever the command raised; but if it has not ended 25 s after the signal, the process ends here.
+        Whatever the command raised; but if it has not ended 25 s after the signal, or a thread of it hangs, the
+        process ends here.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            return runner.run(until_signal(name, command, settings))
+            return runner.run(then_its_threads(name, until_signal(name, command, settings)))
         except StuckError as error:
             click.echo(f"maskwatch: {error}", err=True)
             # Before the runner is closed, which would wait too.

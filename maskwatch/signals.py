@@ -16,6 +16,8 @@ from maskwatch.settings import Settings
 
 STOP_TIMEOUT_S = 25.0
 CANCEL_TIMEOUT_S = 2.0
+THREADS_TIMEOUT_S = 3.0
+"""For what the loop's own threads do still when nothing needs it any more."""
 
 _Outcome = TypeVar("_Outcome")
 
@@ -74,6 +76,42 @@ async def _end(name: str, running: asyncio.Future[_Outcome]) -> None:
         running.cancel()
         await asyncio.wait([running], timeout=CANCEL_TIMEOUT_S)
         raise StuckError(f"{name} has not ended {STOP_TIMEOUT_S:g} s after the signal")
+
+
+async def then_its_threads(name: str, work: Awaitable[_Outcome]) -> _Outcome:
+    """Await work, and then the end of the loop's own threads, which closing the loop would wait for without a bound.
+
+    Parameters
+    ----------
+    name
+        What runs, for the message.
+    work
+        The last that the loop does.
+
+    Raises
+    ------
+    Exception
+        Whatever the work raised.
+    StuckError
+        If a thread has not ended some seconds after the work.
+    """
+    try:
+        outcome = await work
+    except StuckError:
+        raise
+    except Exception as error:
+        await _end_threads(f"{name} has failed ({error}), and")
+        raise
+    await _end_threads(f"{name} has ended, but")
+    return outcome
+
+
+async def _end_threads(what: str) -> None:
+    ending = asyncio.ensure_future(asyncio.get_running_loop().shutdown_default_executor())
+    # Not cancelled: that would wait for them too.
+    await asyncio.wait([ending], timeout=THREADS_TIMEOUT_S)
+    if not ending.done():
+        raise StuckError(f"{what} a thread of it hangs")
 
 
 def leave_threads_behind(error: StuckError) -> NoReturn:

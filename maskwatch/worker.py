@@ -22,7 +22,7 @@ import uvloop
 from maskwatch import logs, metrics
 from maskwatch.errors import MaskwatchError, StuckError
 from maskwatch.settings import ALIVE_VARIABLE, Settings
-from maskwatch.signals import leave_threads_behind, until_signal
+from maskwatch.signals import leave_threads_behind, then_its_threads, until_signal
 
 LAG_INTERVAL_S = 0.5
 MEMORY_EVERY = 10
@@ -57,7 +57,7 @@ def run(name: str, stage: Stage, settings: Settings) -> None:
         alive.unlink(missing_ok=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_supervise(name, stage, settings))
+            runner.run(then_its_threads(name, _supervise(name, stage, settings)))
         except StuckError as error:
             log.error("stage is stuck", error=str(error))  # noqa: TRY400  # a trace of the loop shows no thread
             # Before the runner is closed, which would wait too.

@@ -22,7 +22,7 @@ def run_stage(body: str, *, signal_after: str | None = None, env: dict[str, str]
         from maskwatch import signals, worker
         from maskwatch.errors import BrokerError, StuckError
         from maskwatch.settings import Settings
-        signals.STOP_TIMEOUT_S = 0.5
+        signals.STOP_TIMEOUT_S = signals.THREADS_TIMEOUT_S = 0.5
         worker.LAG_INTERVAL_S = 0.01
 
         async def stage(settings, stop):
@@ -109,6 +109,22 @@ def test_a_thread_that_hangs_is_not_waited_for(ending: str) -> None:
     assert code == StuckError.exit_code
     assert time.monotonic() - began < 20
     assert json.loads(output.splitlines()[-1])["event"] == "stage is stuck"
+
+
+def test_a_thread_that_hangs_does_not_keep_what_has_ended_in_order() -> None:
+    began = time.monotonic()
+    code, output = run_stage(
+        """
+        import time
+        hanging = asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
+        print("begun", flush=True)
+        await stop.wait()
+        """,
+        signal_after="begun",
+    )
+    assert code == StuckError.exit_code
+    assert time.monotonic() - began < 20
+    assert json.loads(output.splitlines()[-1])["error"] == "test has ended, but a thread of it hangs"
 
 
 def test_a_crash_is_logged_and_raised_again() -> None:
