@@ -38,6 +38,18 @@ def test_text_has_no_colour_when_it_is_piped(capsys: pytest.CaptureFixture[str])
     assert "\x1b[" not in line
 
 
+def test_a_crash_shows_where_it_was_and_no_local_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogSettings(format="text"), "live")
+    password = "".join(reversed("2retnuh"))
+    try:
+        1 / password.count("x")
+    except ZeroDivisionError:
+        structlog.get_logger().exception("stage crashed")
+    told = capsys.readouterr().err
+    assert 'password.count("x")' in told
+    assert password not in told
+
+
 def test_lower_levels_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LogSettings(level="warning"), "live")
     structlog.get_logger().info("not written")
