@@ -121,7 +121,7 @@ def passwords(file: Path) -> dict[str, str]:
 
 def _front_door(made: "_Folder", hosts: Sequence[str]) -> Identity:
     """Keep the authority and the front door's certificate, and return the authority."""
-    signer = made.identity("ca", lambda: authority("Maskwatch's own authority"))
+    signer = made.identity("ca", lambda: authority("Maskwatch's own authority"), for_life=True)
     made.identity("tls", lambda: issue(signer, "Maskwatch", (*LOCAL, *hosts)))
     return signer
 
@@ -145,6 +145,9 @@ class _Folder:
         self.new: list[str] = []
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # One that was there has the mode that somebody gave it, and its files may be read by all who get to them.
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o700)
         except OSError as error:
             raise SettingsError(f"{path} cannot be made: {error.strerror}; name another folder") from error
 
@@ -164,10 +167,17 @@ class _Folder:
         self.new.append(name)
         return data
 
-    def identity(self, name: str, make: Callable[[], Identity]) -> Identity:
-        """Return a certificate and its key, made now if either is missing."""
+    def identity(self, name: str, make: Callable[[], Identity], *, for_life: bool = False) -> Identity:
+        """Return a certificate and its key, made now if either is missing; for life, only if both are."""
         pair = [self._path / f"{name}{suffix}" for suffix in (".crt", ".key")]
-        if not all(file.is_file() for file in pair):
+        there = [file for file in pair if file.is_file()]
+        if for_life and len(there) == 1:
+            (missing,) = set(pair) - set(there)
+            raise SettingsError(
+                f"{there[0]} is there and {missing.name} is not: put it back, or remove all of {self._path} to begin "
+                "anew; what it has signed would be worth nothing with another"
+            )
+        if len(there) < len(pair):
             for file in pair:
                 file.unlink(missing_ok=True)
             fresh = make()

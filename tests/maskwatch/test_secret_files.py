@@ -24,9 +24,22 @@ def test_what_is_there_stays_and_what_is_missing_fits_it(tmp_path: Path) -> None
 
 
 def test_nobody_else_gets_into_the_folder_and_every_container_reads_its_file(tmp_path: Path) -> None:
+    # Also where somebody has made it before.
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets").chmod(0o755)
     make_server(tmp_path / "secrets", [])
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in (tmp_path / "secrets").iterdir()} == {0o444}
+
+
+@pytest.mark.parametrize("lost", ["ca.crt", "ca.key"])
+def test_an_authority_of_which_half_is_lost_is_not_replaced(tmp_path: Path, lost: str) -> None:
+    make_server(tmp_path, [])
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.name != lost}
+    (tmp_path / lost).unlink()
+    with pytest.raises(SettingsError, match=rf"ca\.\w+ is there and {lost} is not: put it back, or remove all"):
+        make_server(tmp_path, [])
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_each_role_has_settings_that_it_alone_may_know(tmp_path: Path) -> None:
