@@ -161,3 +161,7 @@ def did_you_mean(name: str, known: Iterable[str], *, otherwise: str) -> str:
     """
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else otherwise
+
+
+class RefusedError(BrokerError):
+    """Kafka is there and does not let us in, or not do what we want: trying again changes nothing."""

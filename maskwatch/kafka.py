@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
-from maskwatch.errors import BrokerError, SettingsError
+from maskwatch.errors import BrokerError, RefusedError, SettingsError
 from maskwatch.messages import LARGEST_JPEG
 from maskwatch.refusals import explained, forbidden, reason, refuse_expired
 from maskwatch.settings import Settings
@@ -275,26 +275,20 @@ async def running(client: _Client, settings: Settings) -> AsyncIterator[_Client]
     Raises
     ------
     BrokerError
-        If the cluster cannot be reached in time or refuses, also later what it is asked for.
+        If the cluster cannot be reached in time; RefusedError if it refuses, also later what it is asked for.
     """
     try:
         try:
             async with asyncio.timeout(settings.kafka.timeout_s):
                 await client.start()
         except (KafkaError, TimeoutError, OSError) as error:
-            why = await _why(settings, error) or (
-                "is it running? «maskwatch up» starts one, kafka.bootstrap_servers names yours"
-            )
-            raise BrokerError(
-                f"Kafka at {settings.bootstrap_servers} cannot be used ({type(error).__name__}): {why}; "
-                "«maskwatch doctor» tells what is reachable"
-            ) from error
+            raise await _failed(settings, error, "cannot be used") from error
         try:
             yield client
         except Exception as error:
             # Whether a client may do what it does is found out while it does it.
             if refused := forbidden(error, settings.kafka):
-                raise BrokerError(f"Kafka at {settings.bootstrap_servers} refuses: {refused}") from error
+                raise RefusedError(f"Kafka at {settings.bootstrap_servers} refuses: {refused}") from error
             raise
     finally:
         # Also when somebody did not want to wait for the start: what was opened by then is open.
@@ -308,7 +302,7 @@ async def administering(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient
     Raises
     ------
     BrokerError
-        If the cluster does not answer in time.
+        If the cluster does not answer in time; RefusedError if it refuses.
     """
     admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=int(settings.kafka.timeout_s * 1000))
     try:
@@ -319,14 +313,16 @@ async def administering(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient
             finally:
                 await admin.close()
     except (KafkaError, TimeoutError, OSError) as error:
-        why = await _why(settings, error) or "«maskwatch doctor» tells what is reachable"
-        raise BrokerError(
-            f"Kafka at {settings.bootstrap_servers} does not answer ({error.__class__.__name__}); {why}"
-        ) from error
+        raise await _failed(settings, error, "does not answer") from error
 
 
-async def _why(settings: Settings, error: Exception) -> str:
-    return explained(error, settings.kafka) or await reason(settings.kafka, connection_options(settings))
+async def _failed(settings: Settings, error: Exception, what: str) -> BrokerError:
+    refused = explained(error, settings.kafka) or await reason(settings.kafka, connection_options(settings))
+    why = refused or "is it running? «maskwatch up» starts one, kafka.bootstrap_servers names yours"
+    return (RefusedError if refused else BrokerError)(
+        f"Kafka at {settings.bootstrap_servers} {what} ({type(error).__name__}): {why}; "
+        "«maskwatch doctor» tells what is reachable"
+    )
 
 
 async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from maskwatch import kafka, reading
-from maskwatch.errors import BrokerError, MessageError
+from maskwatch.errors import BrokerError, MessageError, RefusedError
 from maskwatch.kafka import Record
 from maskwatch.messages import (
     CameraStatus,
@@ -28,6 +28,7 @@ from maskwatch.messages import (
     decode,
     read_frame_headers,
 )
+from maskwatch.refusals import forbidden
 from maskwatch.settings import Settings, load
 from maskwatch.topics import Name, partitions, require
 
@@ -105,8 +106,10 @@ async def subscribe(  # noqa: PLR0913  # what to read, from where, and how
 
     Raises
     ------
+    RefusedError
+        If Kafka does not let us in, or not read the topic; that is not waited for.
     BrokerError
-        If Kafka refuses us, or, with `wait` off, cannot be reached or lacks the topic.
+        With `wait` off, if it cannot be reached or lacks the topic.
     ValueError
         If a group is to begin at a time: it can at now, and at the beginning.
     """
@@ -131,6 +134,9 @@ async def _started(  # noqa: PLR0913  # what a reader is made of
             await require(settings, [name])
             reader = _Reader(settings, name, group, back_s)
             await running.enter_async_context(reader.running())
+        except RefusedError:
+            # To wait changes nothing.
+            raise
         except BrokerError:
             if not wait:
                 raise
@@ -176,8 +182,9 @@ class _Reader:
         try:
             batches = await self._consumer.getmany(timeout_ms=POLL_MS)
         except KafkaError as error:
-            raise BrokerError(
-                f"{self._name} at {self._settings.bootstrap_servers} cannot be read: {error!r}"
+            refused = forbidden(error, self._settings.kafka)
+            raise (RefusedError if refused else BrokerError)(
+                f"{self._name} at {self._settings.bootstrap_servers} cannot be read: {refused or repr(error)}"
             ) from error
         return [record for batch in batches.values() for record in batch]
 

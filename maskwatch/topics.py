@@ -17,7 +17,14 @@ import click
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
 
 from maskwatch.errors import BrokerError, SettingsError, did_you_mean
 from maskwatch.kafka import administering
@@ -318,15 +325,26 @@ async def require(settings: Settings, needed: Collection[Name]) -> None:
     Raises
     ------
     BrokerError
-        If the broker cannot be reached, or lacks one of them.
+        If the broker cannot be reached, or lacks one of them; RefusedError if it does not let us use one.
     """
     present = {state.name for state in await states(settings)}
     prefix = settings.kafka.topic_prefix
     if missing := sorted(name for name in needed if f"{prefix}{name}" not in present):
+        await _refuse_forbidden(settings, [f"{prefix}{name}" for name in missing])
         raise BrokerError(
             f"{settings.bootstrap_servers} has no topic {', '.join(missing)}; «maskwatch up» or "
             "«maskwatch topics --create» makes what is missing"
         )
+
+
+async def _refuse_forbidden(settings: Settings, names: list[str]) -> None:
+    """Tell topics that we may not use from those that are not there: a list of all leaves both out."""
+    async with administering(settings) as admin:
+        # Not as the client describes them, which would make them where a cluster makes topics by itself.
+        answer = await admin._send_request(MetadataRequest(names, allow_auto_topic_creation=False))  # noqa: SLF001
+        for topic in answer.to_object()["topics"]:
+            if topic["error_code"] == TopicAuthorizationFailedError.errno:
+                raise TopicAuthorizationFailedError(topic["topic"])
 
 
 def show(settings: Settings, *, create: bool, as_json: bool) -> None:

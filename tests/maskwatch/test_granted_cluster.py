@@ -16,15 +16,16 @@ from maskwatch import topics
 from maskwatch.certificates import authority, issue
 from maskwatch.drift_messages import Episode
 from maskwatch.embedded.broker import free_port
-from maskwatch.errors import BrokerError, SettingsError
+from maskwatch.errors import BrokerError, RefusedError, SettingsError
 from maskwatch.granting import command, grant
 from maskwatch.holdings import Holdings, holdings
 from maskwatch.label_messages import FrameLabel
 from maskwatch.label_settings import LabelSettings, StoreSettings
-from maskwatch.messages import FrameInfo, decode, encode, frame_headers
+from maskwatch.messages import Detection, FrameInfo, decode, encode, frame_headers
 from maskwatch.roles import ROLES, rights_of
 from maskwatch.secret_files import LOCAL
 from maskwatch.settings import Settings
+from maskwatch.subscribe import Frame, subscribe
 from maskwatch.topics import Name, partition_count
 from processors.judging import Judging
 from processors.monitors import Monitors
@@ -214,6 +215,16 @@ async def test_a_wrong_password_is_told_with_the_setting(granted: Guarded) -> No
         async with clients.running(clients.durable_producer(stranger), stranger):
             pass
     assert "guessed" not in str(refused.value)
+
+
+async def test_a_program_that_is_refused_is_told_at_once_and_not_left_waiting(granted: Guarded) -> None:
+    stranger = granted.user("subscriber", password="guessed", timeout_s=5)  # noqa: S106  # the point
+    with pytest.raises(RefusedError, match=r"kafka\.username and kafka\.password"):
+        async with asyncio.timeout(60), subscribe(Detection, settings=stranger):
+            pass
+    with pytest.raises(RefusedError, match=r"«subscriber» use guarded\.frames\.live\.v1"):
+        async with asyncio.timeout(60), subscribe(Frame, settings=granted.user("subscriber")):
+            pass
 
 
 async def test_a_certificate_that_has_expired_is_told_with_the_setting(granted: Guarded) -> None:
