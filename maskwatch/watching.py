@@ -1,7 +1,8 @@
 """``maskwatch models watch``: what the champion and the model before it have seen on the same live frames."""
 
 import asyncio
-from datetime import UTC, datetime
+from collections import defaultdict
+from contextlib import aclosing
 
 import click
 import msgspec
@@ -14,8 +15,8 @@ from maskwatch.model_messages import Champion
 from maskwatch.promoting import champion_of
 from maskwatch.settings import Settings
 from maskwatch.shadow_messages import Shadowed
-from maskwatch.side_by_side import Pair, Tally, by_camera, table
-from maskwatch.topics import Name, partition_count
+from maskwatch.side_by_side import Pair, Tally, table, tally
+from maskwatch.topics import Name, partitions
 
 READ_S = 60.0
 """Longest time to read what was seen since the promotion."""
@@ -55,19 +56,21 @@ async def watched(settings: Settings) -> tuple[Champion, dict[str, Tally]]:
         raise ModelError("nothing was promoted yet, so no model before looks on")
     try:
         async with asyncio.timeout(READ_S):
-            return champion, by_camera(await _pairs(settings, champion))
+            return champion, await _tallies(settings, champion)
     except TimeoutError as error:
         raise BrokerError(f"{Name.SHADOW} was not read within {READ_S:g} s") from error
 
 
-async def _pairs(settings: Settings, champion: Champion) -> list[Pair]:
-    back_s = max(1.0, (datetime.now(UTC) - champion.since).total_seconds())
-    pairs: list[Pair] = []
-    for record in await reading.held(settings, Name.SHADOW, partition_count(Name.SHADOW), back_s):
-        try:
-            seen = decode(record.value, Shadowed)
-        except MessageError:
-            continue
-        if seen.promotion == champion.command:
-            pairs.append(Pair(seen.frame.camera, seen.frame.captured, seen.by_champion, seen.by_previous))
-    return pairs
+async def _tallies(settings: Settings, champion: Champion) -> dict[str, Tally]:
+    # Frames of a whole day of many cameras: none is kept once it is counted.
+    found: defaultdict[str, Tally] = defaultdict(Tally)
+    async with aclosing(reading.past(settings, partitions(settings, Name.SHADOW), champion.since)) as records:
+        async for record in records:
+            try:
+                seen = decode(record.value, Shadowed)
+            except MessageError:
+                continue
+            if seen.promotion == champion.command:
+                pair = Pair(seen.frame.camera, seen.frame.captured, seen.by_champion, seen.by_previous)
+                found[pair.camera] = found[pair.camera].plus(tally(pair))
+    return dict(sorted(found.items()))
