@@ -16,8 +16,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from maskwatch import kafka
-from maskwatch.errors import BrokerError
+from maskwatch.errors import BrokerError, RefusedError
 from maskwatch.kafka import Record
+from maskwatch.refusals import forbidden
 from maskwatch.settings import Settings
 
 POLL_MS = 200
@@ -65,8 +66,8 @@ async def span(
                 return Span(await consumer.beginning_offsets(partitions), ends)
             since = int((time.time() - back_s) * 1000)
             found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
-    except TimeoutError as error:
-        raise BrokerError(f"Kafka at {settings.bootstrap_servers} did not say what its topics hold") from error
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise _unread(settings, "what topics hold", error) from error
     return Span({p: at.offset if (at := found.get(p)) else ends[p] for p in partitions}, ends)
 
 
@@ -145,7 +146,9 @@ async def follow_all(
                     yield record
 
 
-async def past(settings: Settings, places: Sequence[TopicPartition], since: datetime) -> AsyncGenerator[Record, None]:
+async def past(
+    settings: Settings, places: Sequence[TopicPartition], since: datetime | None = None
+) -> AsyncGenerator[Record, None]:
     """Yield every record that some partitions hold from some time on until now, then end.
 
     Parameters
@@ -153,7 +156,7 @@ async def past(settings: Settings, places: Sequence[TopicPartition], since: date
     places
         Which; what comes meanwhile is left out.
     since
-        With its zone.
+        With its zone; from the beginning without it.
 
     Raises
     ------
@@ -165,7 +168,8 @@ async def past(settings: Settings, places: Sequence[TopicPartition], since: date
     consumer.pause(*places)
     async with kafka.running(consumer, settings):
         async with _bounded(settings, what):
-            starts, ends = await span(consumer, settings, places, time.time() - since.timestamp())
+            back_s = time.time() - since.timestamp() if since is not None else math.inf
+            starts, ends = await span(consumer, settings, places, back_s)
         left = [place for place in places if starts[place] < ends[place]]
         for place in left:
             consumer.seek(place, starts[place])
@@ -186,38 +190,21 @@ async def past(settings: Settings, places: Sequence[TopicPartition], since: date
                 raise BrokerError(f"{what} at {settings.bootstrap_servers} gives nothing any more; is Kafka away?")
 
 
-async def held(settings: Settings, name: str, partitions: int, back_s: float = math.inf) -> list[Record]:
+async def held(settings: Settings, name: str, partitions: int) -> list[Record]:
     """Return every record that a topic holds now; for topics that are small, such as compacted ones.
 
     Parameters
     ----------
     partitions
         How many the topic has, see :data:`maskwatch.topics.TOPICS`.
-    back_s
-        How far back to begin, in seconds, instead of at the beginning.
 
     Raises
     ------
     BrokerError
-        If the cluster cannot be reached, or does not answer in time.
+        If the cluster cannot be reached, or gives nothing for a while.
     """
-    found: list[Record] = []
-    caught_up = asyncio.Event()
-
-    async def collect() -> None:
-        async for record in follow(settings, name, partitions, caught_up, back_s):
-            found.append(record)  # noqa: PERF401  # it never ends by itself
-
-    collecting, waiting = asyncio.create_task(collect()), asyncio.create_task(caught_up.wait())
-    try:
-        await asyncio.wait([collecting, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if collecting.done():
-            await collecting
-    finally:
-        for task in (collecting, waiting):
-            task.cancel()
-        await asyncio.gather(collecting, waiting, return_exceptions=True)
-    return found
+    topic = f"{settings.kafka.topic_prefix}{name}"
+    return [record async for record in past(settings, [TopicPartition(topic, number) for number in range(partitions)])]
 
 
 @asynccontextmanager
@@ -226,4 +213,11 @@ async def _bounded(settings: Settings, topic: str) -> AsyncIterator[None]:
         async with asyncio.timeout(settings.kafka.timeout_s):
             yield
     except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerError(f"{topic} at {settings.bootstrap_servers} cannot be read: {error!r}") from error
+        raise _unread(settings, topic, error) from error
+
+
+def _unread(settings: Settings, what: str, error: Exception) -> BrokerError:
+    refused = forbidden(error, settings.kafka)
+    return (RefusedError if refused else BrokerError)(
+        f"{what} at {settings.bootstrap_servers} cannot be read: {refused or repr(error)}"
+    )

@@ -1,7 +1,9 @@
 import asyncio
+import math
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,7 @@ from maskwatch import kafka as clients
 from maskwatch import reading
 from maskwatch.errors import BrokerError, SettingsError
 from maskwatch.settings import Settings
-from maskwatch.topics import Name
+from maskwatch.topics import Name, partitions
 from tests.support.ports import free_port
 from tests.support.stack import CreateTopics, Kafka
 from tests.support.topic import put, read_all
@@ -118,3 +120,27 @@ async def test_topics_of_the_same_key_are_shared_out_alike(settings: Settings, c
                 by_topic.setdefault(partition.topic, set()).add(partition.partition)
             frames, detections = by_topic.values()
             assert frames == detections
+
+
+async def test_a_broker_that_dies_while_a_topic_is_read_is_told_in_time(
+    own_broker: Kafka, create_topics: CreateTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = own_broker.settings(kafka={"timeout_s": 2})
+    await create_topics(settings, Name.SCENE)
+    places = partitions(settings, Name.SCENE)
+    span = reading.span
+
+    async def span_and_die(*asked: Any) -> reading.Span:  # noqa: ANN401  # as the one whose place it takes
+        found = await span(*asked)
+        own_broker.kill()
+        return found
+
+    consumer = clients.lone_consumer(settings, places)
+    async with clients.running(clients.durable_producer(settings), settings) as producer:
+        await put(producer, settings, Name.SCENE, "demo", b"{}")
+    monkeypatch.setattr(reading, "span", span_and_die)
+    async with asyncio.timeout(60), clients.running(consumer, settings):
+        with pytest.raises(BrokerError, match="gives nothing any more"):
+            await reading.held(settings, Name.SCENE, 1)
+        with pytest.raises(BrokerError, match="what topics hold"):
+            await span(consumer, settings, places, math.inf)
