@@ -21,6 +21,7 @@ from maskwatch.command import Progress, run
 from maskwatch.drift_messages import Episode
 from maskwatch.drift_settings import DriftSettings
 from maskwatch.inference import Detector
+from maskwatch.messages import ModelRef
 from maskwatch.settings import Settings
 from processors import evaluation, material
 from processors.drift import MONTH_S
@@ -113,13 +114,13 @@ async def _evaluate(settings: Settings, plan: Plan, stop: asyncio.Event, progres
     finally:
         detector.close()
     # In a thread, so that Ctrl-C is heard; it ends after the scenario that is under way.
-    return await asyncio.to_thread(_find, settings, plan, stop, progress)
+    return await asyncio.to_thread(_find, settings, plan, detector.ref, stop, progress)
 
 
-def _find(settings: Settings, plan: Plan, stop: asyncio.Event, progress: Progress) -> Findings:
+def _find(settings: Settings, plan: Plan, model: ModelRef, stop: asyncio.Event, progress: Progress) -> Findings:
     found = Findings([], [], [])
     for file in plan.files:
-        looked = material.read(file)
+        looked = material.read(file, model)
         found.as_it_was.extend(as_it_was(file.name, looked, settings.drift))
         worlds = _worlds(looked)
         plain = worlds[PLAIN]

@@ -7,7 +7,9 @@ ended. Everything after it works on what was seen alone.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
@@ -18,7 +20,7 @@ import simplejpeg
 from maskwatch.degradation import CHANGES, STRENGTHS, Change, Strength, degrade
 from maskwatch.errors import MessageError, RecordingCutError, RecordingError
 from maskwatch.inference import Detector, Refused
-from maskwatch.messages import Box, Detection, FrameInfo, FrameRef, read_frame_headers
+from maskwatch.messages import Box, Detection, FrameInfo, FrameRef, ModelRef, read_frame_headers
 from maskwatch.pictures import Pixels
 from maskwatch.recording import reading
 from maskwatch.recording.format import Recorded
@@ -60,8 +62,15 @@ def kept_beside(file: Path) -> Path:
     return file.with_name(file.name + LOOKED)
 
 
-def read(file: Path) -> list[Looked]:
+def read(file: Path, model: ModelRef | None = None) -> list[Looked]:
     """Read what was seen on a recording so far; a line that was cut off is left out.
+
+    Parameters
+    ----------
+    file
+        The recording.
+    model
+        Whose answers are wanted; every model's without it.
 
     Raises
     ------
@@ -72,18 +81,20 @@ def read(file: Path) -> list[Looked]:
         lines = kept_beside(file).read_bytes().splitlines()
     except OSError as error:
         raise RecordingError(f"{kept_beside(file)} cannot be read: {error.strerror}") from error
+    return [one for one in _decoded(lines) if model is None or one.detection.model == model]
+
+
+def _decoded(lines: Sequence[bytes]) -> Iterator[Looked]:
     decoder = msgspec.json.Decoder(Looked)
-    found = []
     for line in lines:
-        with suppress(msgspec.MsgspecError):
-            found.append(decoder.decode(line))
-    return found
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            yield decoder.decode(line)
 
 
 async def look(
     file: Path, detector: Detector, variants: Sequence[Variant], stop: asyncio.Event, tell: Callable[[int], None]
 ) -> int:
-    """Look at every picture of a recording in every variant, unless that was done before.
+    """Look at every picture of a recording in every variant, unless the same model did that before.
 
     Parameters
     ----------
@@ -109,28 +120,33 @@ async def look(
         If the file is no recording, or holds no frame.
     """
     reading.summary(file)  # Raises before anything is kept beside what is no recording.
-    done = _whole_pictures(kept_beside(file), len(variants))
+    done = _done(kept_beside(file))
     number = 0
     with kept_beside(file).open("ab") as kept:
         for number, record in enumerate(frames(file), 1):
             if stop.is_set():
                 return number - 1
-            if number > done:
-                await _look_at(record, detector, variants, kept)
+            if await _look_at(record, detector, variants, done, kept):
                 tell(number)
     if not number:
         raise RecordingError(f"{file} holds no frame; record some: maskwatch record {file} --topic frames.live.v1")
     return number
 
 
-def _whole_pictures(kept: Path, variants: int) -> int:
-    """Return how many pictures were looked at in all variants; what is there of one more is cut off."""
-    if not kept.exists():
-        return 0
-    lines = kept.read_bytes().splitlines(keepends=True)
-    whole = len([line for line in lines if line.endswith(b"\n")]) // variants
-    kept.write_bytes(b"".join(lines[: whole * variants]))
-    return whole
+_Done = Mapping[tuple[FrameRef, ModelRef], set[Variant]]
+
+
+def _done(kept: Path) -> _Done:
+    """Return in which variants a model has seen each frame; what was cut off at the end is removed."""
+    found: defaultdict[tuple[FrameRef, ModelRef], set[Variant]] = defaultdict(set)
+    if kept.exists():
+        data = kept.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(kept, whole)
+        for one in _decoded(data[:whole].splitlines()):
+            found[one.detection.frame, one.detection.model].add(Variant(one.change, one.strength))
+    return found
 
 
 def frames(file: Path) -> Iterator[Recorded]:
@@ -145,25 +161,35 @@ def frames(file: Path) -> Iterator[Recorded]:
         yield from (record for record in reading.read(file) if record.topic in FRAMES and record.value)
 
 
-async def _look_at(record: Recorded, detector: Detector, variants: Sequence[Variant], kept: BinaryIO) -> None:
+async def _look_at(
+    record: Recorded, detector: Detector, variants: Sequence[Variant], done: _Done, kept: BinaryIO
+) -> bool:
+    """Look at a picture in those variants in which it was not seen yet; tell whether there were any."""
     try:
         info = read_frame_headers([(name, value or b"") for name, value in record.headers])
     except MessageError:
-        return
+        return False
+    frame = _ref(info, record)
+    seen = done.get((frame, detector.ref), set())
+    missing = [variant for variant in variants if variant not in seen]
+    if not missing:
+        return False
     jpeg = record.value or b""
+    # Also where it was seen before: the changes are drawn on its faces.
     (plain,) = await detector.detect([jpeg], "wide")
     if isinstance(plain, Refused):
-        return
+        return True
     masked = tuple(face.box for face in plain.faces if face.label == "with_mask")
-    changes = [variant for variant in variants if variant != PLAIN]
+    changes = [variant for variant in missing if variant != PLAIN]
     jpegs = await asyncio.to_thread(_changed, jpeg, masked, changes, info.sequence)
     outcomes = dict(zip(changes, await detector.detect(jpegs, "wide"), strict=True)) | {PLAIN: plain}
-    for variant in variants:
+    for variant in missing:
         outcome = outcomes[variant]
         if not isinstance(outcome, Refused):
-            seen = Detection(_ref(info, record), detector.ref, info.captured, outcome.faces, outcome.signals)
-            kept.write(msgspec.json.encode(Looked(seen, *variant)) + b"\n")
+            detection = Detection(frame, detector.ref, info.captured, outcome.faces, outcome.signals)
+            kept.write(msgspec.json.encode(Looked(detection, *variant)) + b"\n")
     kept.flush()
+    return True
 
 
 def _changed(jpeg: bytes, masked: Sequence[Box], variants: Sequence[Variant], seed: int) -> list[bytes]:

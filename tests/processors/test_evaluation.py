@@ -18,6 +18,7 @@ from processors import evaluation, material
 from processors.evaluation import Delay
 from processors.material import PLAIN, Variant
 from processors.signals import Samples
+from tests.support.models import another
 from tests.support.recordings import frame, written
 from tests.support.traffic import GOLDEN
 
@@ -111,6 +112,28 @@ async def test_pictures_are_looked_at_once_even_if_it_was_stopped(recorded: Path
         assert printed.brightness == pytest.approx(plain.brightness, rel=0.1)
     finally:
         detector.close()
+
+
+async def test_what_was_seen_is_known_by_frame_variant_and_model(tmp_path: Path) -> None:
+    jpegs = (GOLDEN, b"no picture", GOLDEN)
+    file = written(tmp_path / "v.mcap", [frame(sequence=n, at_ms=n * 2000, jpeg=jpeg) for n, jpeg in enumerate(jpegs)])
+    first, second = (
+        Detector(folder, Settings().detector) for folder in (Settings().detector.model, another(tmp_path / "m", "other"))
+    )
+
+    def seen(by: Detector) -> list[tuple[int, str | None]]:
+        return [(one.detection.frame.sequence, one.change) for one in material.read(file, by.ref)]
+
+    try:
+        for detector, variants in ((first, (PLAIN,)), (first, (PLAIN, Variant("dim", 3))), (second, (PLAIN,))):
+            # Stopped and begun again, and then there is nothing left to do.
+            for _ in range(2):
+                assert await material.look(file, detector, variants, asyncio.Event(), lambda _: None) == 3
+        assert seen(first) == [(0, None), (2, None), (0, "dim"), (2, "dim")]
+        assert seen(second) == [(0, None), (2, None)]
+    finally:
+        first.close()
+        second.close()
 
 
 async def test_what_is_no_recording_is_refused_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
