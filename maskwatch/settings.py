@@ -21,12 +21,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as UnreadableError
 
 from maskwatch.drift_settings import AlertSettings, DriftSettings, SamplingSettings
 from maskwatch.errors import SettingsError, did_you_mean
 from maskwatch.label_settings import LabelSettings, StoreSettings
 from maskwatch.learning_settings import GateSettings, RetrainSettings, RolloutSettings
-from maskwatch.settings_group import Group
+from maskwatch.settings_group import Group, not_json
 
 PREFIX = "MASKWATCH_"
 FILE_VARIABLE = "MASKWATCH_SETTINGS"
@@ -328,6 +329,9 @@ def load(file: Path | None = None) -> tuple[Settings, list[str]]:
     except ValidationError as error:
         problems = "; ".join(_problem(item) for item in error.errors(include_url=False, include_input=False))
         raise SettingsError(f"settings: {problems}") from error
+    except UnreadableError as error:
+        wrong = ", ".join(not_json(Settings, PREFIX)) or str(error)
+        raise SettingsError(f'settings: {wrong}: a list is written as JSON, such as \'["one", "two"]\'') from error
 
 
 def names(tree: type[BaseModel]) -> Iterator[str]:

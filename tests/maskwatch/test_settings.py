@@ -63,6 +63,15 @@ def test_an_unknown_variable_is_warned_about(monkeypatch: pytest.MonkeyPatch) ->
     assert load()[1] == ["unknown variable MASKWATCH_API__PROT; did you mean MASKWATCH_API__PORT?"]
 
 
+def test_a_list_that_is_no_json_is_told_by_its_variable_and_how_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKWATCH_API__TOKEN", "open-sesame")
+    monkeypatch.setenv("MASKWATCH_API__ORIGINS", "https://masks.example.org")
+    with pytest.raises(SettingsError, match=r"settings: MASKWATCH_API__ORIGINS: a list is written as JSON, such as"):
+        load()
+    monkeypatch.setenv("MASKWATCH_API__ORIGINS", '["https://masks.example.org"]')
+    assert load()[0].api.origins == ("https://masks.example.org",)
+
+
 def test_the_tree_is_frozen() -> None:
     settings, _ = load()
     with pytest.raises(ValidationError, match="frozen"):
