@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
-from maskwatch import kafka, reading
+from maskwatch import kafka, metrics, reading
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.kafka import Record
 from maskwatch.messages import decode, encode
@@ -31,6 +31,8 @@ GROUP = "rollout"
 KEY = "detector"
 """Of ``models.v1``: which model it is about; there is one kind."""
 POLL_MS = 1000
+
+_Known = TypeVar("_Known", Champion, ModelVersion)
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +67,7 @@ async def roll_out(settings: Settings, stop: asyncio.Event) -> None:
                         await stack.aclose()
                         writer = await stack.enter_async_context(Writer(settings))
                     await writer.take(record)
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             raise BrokerError(f"{Name.COMMANDS} at {settings.bootstrap_servers}: {error!r}") from error
 
 
@@ -109,14 +111,24 @@ class Writer:
         self._versions: dict[str, ModelVersion] = {}
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(kafka.running(self._producer, self._settings))
-        # Only now, when nobody else can write any more.
-        for record in await reading.held(self._settings, Name.MODELS, partition_count(Name.MODELS)):
-            self._champion = decode(record.value, Champion)
-        for record in await reading.held(self._settings, Name.MODEL_VERSIONS, partition_count(Name.MODEL_VERSIONS)):
-            version = decode(record.value, ModelVersion)
-            self._versions[version.model.sha256] = version
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(kafka.running(self._producer, self._settings))
+            # Only now, when nobody else can write any more.
+            async for champion in self._known(Name.MODELS, Champion):
+                self._champion = champion
+            async for version in self._known(Name.MODEL_VERSIONS, ModelVersion):
+                self._versions[version.model.sha256] = version
+            self._stack = stack.pop_all()
         return self
+
+    async def _known(self, name: Name, kind: type[_Known]) -> AsyncIterator[_Known]:
+        for record in await reading.held(self._settings, name, partition_count(name)):
+            try:
+                yield decode(record.value, kind)
+            except MessageError as error:
+                # Whoever wrote it, models are rolled out all the same.
+                metrics.RECORDS_MALFORMED.labels(name).inc()
+                log.warning("malformed record skipped", topic=record.topic, offset=record.offset, error=str(error))
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
@@ -139,7 +151,10 @@ class Writer:
         else:
             decision = decide(command, self._champion, self._versions, datetime.now(UTC))
             log.info("command", id=command.id, kind=command.kind, by=command.by, told=decision.told)
-        async with asyncio.timeout(self._settings.kafka.timeout_s), self._producer.transaction():
+        limit = self._settings.kafka.timeout_s
+        # The inner bound is for the change, the outer one for taking it back as well: the client would wait with that
+        # for as long as the broker is away.
+        async with asyncio.timeout(2 * limit), asyncio.timeout(limit), self._producer.transaction():
             if decision.champion is not None:
                 value, headers = encode(
                     decision.champion, kind="maskwatch.champion.v1", source="/rollout",

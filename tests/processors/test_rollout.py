@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from maskwatch import kafka as clients
 from maskwatch import reading
-from maskwatch.errors import ModelError
+from maskwatch.errors import BrokerError, ModelError
 from maskwatch.kafka import Record
 from maskwatch.messages import decode, encode
 from maskwatch.model_messages import Champion, ModelCommand, PublishedModel
@@ -98,6 +98,40 @@ async def test_a_writer_that_was_taken_for_dead_can_write_no_more(settings: Sett
             assert champions(await read_all(settings, Name.MODELS)) == ["1"]
             await owner.take(second)
     assert champions(await read_all(settings, Name.MODELS)) == ["1", "2"]
+
+
+async def test_what_cannot_be_read_of_models_stops_nobody(settings: Settings) -> None:
+    async with clients.running(clients.durable_producer(settings), settings) as producer:
+        for name in (Name.MODELS, Name.MODEL_VERSIONS):
+            await put(producer, settings, name, "detector", b"{no json")
+    async with at_work(roll_out, settings):
+        await ask(settings, "a", MODELS[0])
+        told = await read_until(settings, Name.MODELS, lambda records: len(records) == 2)
+    assert champions(told[1:]) == ["1"]
+
+
+async def test_a_writer_whose_broker_dies_ends_in_time_and_one_that_cannot_read_leaves_nothing_behind(
+    own_broker: Kafka, create_topics: CreateTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = own_broker.settings(kafka={"timeout_s": 2})
+    await create_topics(settings, *TOPICS)
+    await ask(settings, "a", MODELS[0])
+    (command,) = await read_all(settings, Name.COMMANDS)
+
+    async def away(*_: object) -> list[Record]:
+        raise BrokerError("away")
+
+    writer = Writer(settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, "held", away)
+        with pytest.raises(BrokerError):
+            await writer.__aenter__()
+    assert writer._producer._closed
+    async with asyncio.timeout(60) as bound, Writer(settings) as writer:
+        own_broker.kill()
+        with pytest.raises((TimeoutError, KafkaError)):
+            await writer.take(command)
+    assert not bound.expired()
 
 
 @asynccontextmanager
