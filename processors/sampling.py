@@ -6,7 +6,6 @@ world that is odd. What looks like a frame that was chosen lately is left out. P
 when many are wanted at once.
 """
 
-import math
 import random
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -47,8 +46,8 @@ SAME_PLACE = 0.5
 SAME_LIGHT = 0.03
 """Difference in brightness under which two frames without a face look the same."""
 
-Layout = tuple[float, tuple[tuple[Label, Box], ...]]
-"""Brightness, and the faces with their places."""
+Layout = tuple[float | None, tuple[tuple[Label, Box], ...]]
+"""Brightness, None where it was not measured (JSON has no NaN), and the faces with their places."""
 
 
 class Allowance:
@@ -235,7 +234,7 @@ class Chooser:
 
 
 def _layout(detection: Detection) -> Layout:
-    light = detection.signals.brightness if detection.signals is not None else math.nan
+    light = detection.signals.brightness if detection.signals is not None else None
     return light, tuple((face.label, face.box) for face in detection.objects)
 
 
@@ -253,5 +252,5 @@ def _alike(first: Layout, second: Layout) -> bool:
     if len(faces) != len(others):
         return False
     if not faces:
-        return not abs(light - other_light) >= SAME_LIGHT
+        return light is None or other_light is None or abs(light - other_light) < SAME_LIGHT
     return all(any(label == name and iou(box, place) >= SAME_PLACE for name, place in others) for label, box in faces)

@@ -106,6 +106,13 @@ def test_a_restart_neither_forgets_what_was_spent_nor_what_was_chosen() -> None:
     assert chosen(Chooser("door", plan, THRESHOLD, state), door.many(200), "e") == []
 
 
+def test_what_was_chosen_without_signals_can_be_read_back() -> None:
+    blank = msgspec.structs.replace(Seen().one(), objects=(), signals=None)
+    chooser = Chooser("door", RICH, THRESHOLD)
+    assert len(chosen(chooser, [blank], "e")) == 1
+    assert msgspec.json.decode(msgspec.json.encode(chooser.state()), type=ChooserState) == chooser.state()
+
+
 def test_a_drift_gives_enough_to_learn_from_while_it_is_new_and_not_all_at_once() -> None:
     plan = SamplingSettings(random_share=0)
     chooser, door = Chooser("door", plan, THRESHOLD), Seen()
