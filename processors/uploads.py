@@ -43,7 +43,8 @@ class UploadLane:
         self._serving = serving
         self._settings = settings
         self._beside = beside
-        # Both lanes have one round in flight, so the sizes of their rounds are their shares.
+        # A live round begins only when a thread has nothing left of either lane's, so rounds take turns though two live
+        # ones may be under way: their sizes are their shares, where answers take no longer than a live round.
         share = settings.detector.upload_share
         self._most = max(1, round(settings.detector.batch * share))
         self._most_beside_live = min(self._most, max(1, round(beside.round * share / (1 - share))))
