@@ -101,4 +101,5 @@ class UploadLane:
             )
         value, headers = encode(prediction, kind="maskwatch.prediction.v1", source="/detector", id=upload, time=now)
         await kafka.send(self._producer, self._settings, Name.PREDICTIONS, key=upload, value=value, headers=headers)
-        metrics.FRAMES_DETECTED.labels("upload").inc()
+        if prediction.status == "done":
+            metrics.FRAMES_DETECTED.labels("upload").inc()

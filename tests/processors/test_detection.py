@@ -144,6 +144,7 @@ async def test_every_upload_is_answered_and_a_bad_one_says_why(kafka: Kafka, cre
     settings = kafka.settings(detector=PATIENT)
     await create_topics(settings, *TOPICS)
     uploads = {f"upload-{number}": GOLDEN for number in range(12)} | {"bad": GOLDEN[:900]}
+    before = uploads_looked_at()
     async with clients.running(clients.durable_producer(settings), settings) as producer:
         for key, jpeg in uploads.items():  # before there is any worker
             await put(producer, settings, Name.FRAMES_UPLOAD, key, jpeg)
@@ -162,6 +163,7 @@ async def test_every_upload_is_answered_and_a_bad_one_says_why(kafka: Kafka, cre
     (letter,) = await read_all(settings, Name.FRAMES_UPLOAD_DLQ)
     assert (letter.key, letter.value) == (b"bad", GOLDEN[:900])  # uploads keep their bytes
     assert refusal(letter).reason == by_upload["bad"].reason
+    assert uploads_looked_at() - before == len(done)
 
 
 async def test_an_upload_larger_than_its_dead_letter_may_be_is_answered_and_holds_nobody_up(
@@ -237,6 +239,11 @@ async def test_the_next_round_may_begin_when_a_thread_has_nothing_left_of_this_o
     finally:
         slow.released.set()
         serving.close()
+
+
+def uploads_looked_at() -> float:
+    (metric,) = metrics.FRAMES_DETECTED.collect()
+    return sum(one.value for one in metric.samples if one.labels == {"lane": "upload"} and one.name.endswith("_total"))
 
 
 def rounds_looked_at() -> float:
