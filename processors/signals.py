@@ -36,19 +36,6 @@ Samples = NDArray[np.float32]
 Values = NDArray[np.floating[Any]]
 """Values of one signal, in the order of their times or sorted."""
 
-UNITS: dict[SignalName, str] = {
-    "brightness": "of 1",
-    "contrast": "of 0.5",
-    "sharpness": "",
-    "colour": "",
-    "blockiness": "",
-    "face_size": "of the picture's side",
-    "score": "",
-    "without_mask": "of the faces",
-    "incorrect": "of the faces",
-    "faces": "a frame",
-    "agreement": "",
-}
 DIGITS = 4
 
 
