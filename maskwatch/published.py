@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from maskwatch.errors import ModelError, StoreError
+from maskwatch.files import write_whole
 from maskwatch.model import FILE, ModelCard, check_file, read_card
 from maskwatch.model_messages import PublishedModel
 from maskwatch.precision import choose_precision
@@ -161,7 +162,7 @@ def fetch_checkpoint(model: PublishedModel, store: Store, settings: Settings) ->
     path = settings.data_dir / FOLDER / model.sha256 / CHECKPOINT
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, store.read_model(model.sha256, CHECKPOINT))
+        write_whole(path, store.read_model(model.sha256, CHECKPOINT))
     return path
 
 
@@ -173,21 +174,7 @@ def _have(folder: Path, name: str, digest: str, model: PublishedModel, store: St
     data = store.read_model(model.sha256, name)
     if hashlib.sha256(data).hexdigest() != digest:
         raise ModelError(f"{model.name} {model.version} was altered in the store: its {name} is another")
-    _write(path, data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    # Whole or not at all: workers of one machine fetch at the same time.
-    fresh = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            # Else the name may outlive a loss of power, and the bytes not.
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_whole(path, data)
 
 
 def _files(card: ModelCard, precisions: tuple[str, ...]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from maskwatch.drift_messages import CameraWindow, Episode
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.messages import Detection, decode, encode
 from maskwatch.settings import Settings
-from maskwatch.topics import Name, partition_count
+from maskwatch.topics import Name, partition_count, require
 from maskwatch.worker import notify_ready
 from processors.deadletters import letter
 from processors.judging import Judging
@@ -48,8 +48,10 @@ async def watch_drift(settings: Settings, stop: asyncio.Event) -> None:
     Raises
     ------
     BrokerError
-        If Kafka cannot be reached at the start. Later outages are waited for.
+        If Kafka cannot be reached at the start, lacks a topic, or refuses us. Later outages are waited for.
     """
+    # Where it may not read them Faust asks for ever, and tells nobody why.
+    await require(settings, [Name.DETECTIONS, Name.DRIFT_STATE])
     async with kafka.running(kafka.durable_producer(settings), settings) as producer:
         app, requests, judging = make_app(settings, producer)
         beside = [asyncio.create_task(requests.run()), asyncio.create_task(judging.run())]

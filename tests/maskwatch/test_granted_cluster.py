@@ -27,6 +27,7 @@ from maskwatch.secret_files import LOCAL
 from maskwatch.settings import Settings
 from maskwatch.subscribe import Frame, subscribe
 from maskwatch.topics import Name, partition_count
+from processors.app import watch_drift
 from processors.judging import Judging
 from processors.monitors import Monitors
 from processors.quality import Labels
@@ -225,6 +226,12 @@ async def test_a_program_that_is_refused_is_told_at_once_and_not_left_waiting(gr
     with pytest.raises(RefusedError, match=r"«subscriber» use guarded\.frames\.live\.v1"):
         async with asyncio.timeout(60), subscribe(Frame, settings=granted.user("subscriber")):
             pass
+
+
+async def test_a_drift_monitor_that_may_not_read_detections_ends_and_says_so(granted: Guarded) -> None:
+    with pytest.raises(RefusedError, match=r"does not let «camera» use guarded\.detections\.v1.*ACLs decide that"):
+        async with asyncio.timeout(60):
+            await watch_drift(granted.user("camera"), asyncio.Event())
 
 
 async def test_a_certificate_that_has_expired_is_told_with_the_setting(granted: Guarded) -> None:

@@ -118,7 +118,8 @@ async def test_what_was_seen_is_known_by_frame_variant_and_model(tmp_path: Path)
     jpegs = (GOLDEN, b"no picture", GOLDEN)
     file = written(tmp_path / "v.mcap", [frame(sequence=n, at_ms=n * 2000, jpeg=jpeg) for n, jpeg in enumerate(jpegs)])
     first, second = (
-        Detector(folder, Settings().detector) for folder in (Settings().detector.model, another(tmp_path / "m", "other"))
+        Detector(folder, Settings().detector)
+        for folder in (Settings().detector.model, another(tmp_path / "m", "other"))
     )
 
     def seen(by: Detector) -> list[tuple[int, str | None]]:
