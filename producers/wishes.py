@@ -79,6 +79,27 @@ def from_source(
     fields: dict[str, Any] = {"id": camera_id(resolved), "login": login, **options, "source": resolved}
     if isinstance(cast := fields.get("cast"), str):
         fields["cast"] = str(_resolved(cast, base))
+    camera = _made(fields)
+    # A webcam may be plugged in later; a path that is wrong now is most likely misspelt.
+    if path and not Path(resolved).exists():
+        raise SettingsError(f"camera «{camera.id}»: there is no clip or folder at {resolved}")
+    if camera.cast is not None and not Path(camera.cast).is_dir():
+        raise SettingsError(f"camera «{camera.id}»: cast: there is no folder at {camera.cast}")
+    return camera
+
+
+def with_changes(camera: Camera, changes: Mapping[str, Any]) -> Camera:
+    """Make the wish for a camera with some fields changed; what stays, its paths too, is not looked at again.
+
+    Raises
+    ------
+    SettingsError
+        If a field does not fit; the message says which and why.
+    """
+    return _made({**msgspec.structs.asdict(camera), **changes})
+
+
+def _made(fields: Mapping[str, Any]) -> Camera:
     if not isinstance(fields["id"], str) or not is_camera_id(fields["id"]):
         raise SettingsError(
             f"camera id {fields['id']!r}: only a-z, 0-9 and hyphens, at most {_LONGEST_ID}, such as «door-2»"
@@ -91,11 +112,6 @@ def from_source(
         raise SettingsError(f"camera «{fields['id']}»: {place.rstrip('`')}: {problem}") from error
     for zone in camera.zones:
         _check_zone(camera, zone)
-    # A webcam may be plugged in later; a path that is wrong now is most likely misspelt.
-    if path and not Path(resolved).exists():
-        raise SettingsError(f"camera «{camera.id}»: there is no clip or folder at {resolved}")
-    if camera.cast is not None and not Path(camera.cast).is_dir():
-        raise SettingsError(f"camera «{camera.id}»: cast: there is no folder at {camera.cast}")
     return camera
 
 

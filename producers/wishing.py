@@ -20,7 +20,7 @@ from producers.jpeg import to_jpeg
 from producers.logins import Logins, sealed
 from producers.opening import open_source
 from producers.publishing import StatePublisher
-from producers.wishes import Wish, from_source, read_wish
+from producers.wishes import Wish, from_source, read_wish, with_changes
 
 WHO = "cameras"
 """Who wishes, as the records' source says."""
@@ -83,7 +83,8 @@ def changed(settings: Settings, identity: str, changes: Mapping[str, Any], wishe
     """Make the wish for a camera with some fields changed.
 
     The login is kept for an address without one, as long as it leads to the same place: whoever may name hosts and
-    does not know the password must not have it sent to another.
+    does not know the password must not have it sent to another. A source that stays is not looked at: its path is on
+    the machine that captures.
 
     Raises
     ------
@@ -91,6 +92,8 @@ def changed(settings: Settings, identity: str, changes: Mapping[str, Any], wishe
         If there is no such camera, it belongs to a process of its own, or something does not fit.
     """
     before = known(identity, wishes).camera
+    if "source" not in changes:
+        return with_changes(before, changes)
     fields = {**msgspec.structs.asdict(before), **changes}
     source = fields.pop("source")
     login = fields.pop("login")

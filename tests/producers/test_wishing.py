@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from urllib.request import urlopen
 
+import msgspec
 import psutil
 import pytest
 from click.testing import CliRunner
@@ -12,10 +13,14 @@ from PIL import Image
 
 from maskwatch.cli import main
 from maskwatch.embedded.broker import free_port
+from maskwatch.errors import SettingsError
+from maskwatch.messages import Camera
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
+from producers.wishes import Wish
+from producers.wishing import changed
 from tests.support.rtsp import PASSWORD, USER, rtsp_camera
-from tests.support.stack import PORTS, CreateTopics, Kafka
+from tests.support.stack import PORTS, CreateTopics, Kafka, settings_for
 from tests.support.stage import Stage, stages, variables
 from tests.support.topic import read_all
 from tests.support.waiting import eventually
@@ -126,3 +131,15 @@ async def test_cameras_are_kept_across_restarts_and_their_passwords_are_seen_now
     assert "no camera «gate»" in await operator.types("retry", "gate", code=78)
     assert "cellar" in everything
     assert [secret for secret in SECRETS if secret in everything] == []
+
+
+def test_a_clip_is_paused_and_tried_again_from_where_its_path_leads_nowhere(tmp_path: Path) -> None:
+    # Cameras are looked after from one machine and captured on another; no disk is shared.
+    clip = Camera(id="hall", source="/on/another/machine/hall.mp4", cast="/there/too", zones=((0.1, 0.1, 0.2, 0.2),))
+    settings, wishes = settings_for(tmp_path, "127.0.0.1:1", {}), {"hall": Wish(clip)}
+    assert changed(settings, "hall", {}, wishes) == clip
+    assert changed(settings, "hall", {"paused": True}, wishes) == msgspec.structs.replace(clip, paused=True)
+    with pytest.raises(SettingsError, match=r"rate: Expected `float` <= 60\.0"):
+        changed(settings, "hall", {"rate": 61.0}, wishes)
+    with pytest.raises(SettingsError, match="there is no clip or folder at /nor/here"):
+        changed(settings, "hall", {"source": "/nor/here"}, wishes)
