@@ -43,7 +43,8 @@ CAMERA_TAKEN = Kind(
     "camera-taken",
     HTTPStatus.CONFLICT,
     "That camera belongs to a process",
-    "It was started with «maskwatch camera» or a replay: end that process, and it is gone.",
+    "It was started with «maskwatch camera» or a replay, and is changed there. Once that process has ended the camera "
+    "is offline, and DELETE removes it; one that was killed has to be started once more and ended.",
 )
 INVALID_CAMERA = Kind(
     "invalid-camera",

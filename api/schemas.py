@@ -52,7 +52,13 @@ class CameraState(_Model):
     rate: Annotated[float, Field(description="frames a second that are wished for", examples=[10.0])]
     recorded: Annotated[float, Field(description="frames a second that are kept for a day; 0: none", examples=[1.0])]
     paused: Annotated[bool, Field(description="wished for, and not captured for now", examples=[False])]
-    managed: Annotated[bool, Field(description="may be changed here: it belongs to no process", examples=[True])]
+    managed: Annotated[
+        bool,
+        Field(
+            description="may be changed here: it belongs to no process; one that does is removed once offline",
+            examples=[True],
+        ),
+    ]
     state: Annotated[Literal["online", "offline", "unknown"], Field(description="unknown until its capture has spoken")]
     since: Annotated[
         datetime | None, Field(description="since when; null while unknown", examples=["2026-11-01T12:00:00Z"])

@@ -104,7 +104,7 @@ def cameras_retry(settings: Settings, identities: tuple[str, ...]) -> None:
 @click.argument("identities", nargs=-1, required=True, metavar="ID...")
 @click.pass_obj
 def cameras_remove(settings: Settings, identities: tuple[str, ...]) -> None:
-    """Remove cameras; what was recorded of them stays for its time.
+    """Remove cameras, also that of a process that has ended; what was recorded of them stays for its time.
 
     Example: maskwatch cameras remove door
     """

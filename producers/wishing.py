@@ -112,14 +112,44 @@ def known(identity: str, wishes: Mapping[str, Wish]) -> Wish:
     SettingsError
         If there is none.
     """
+    wish = _wish(identity, wishes)
+    if wish.capturer is not None:
+        raise SettingsError(
+            f"camera «{identity}» belongs to a «maskwatch camera» or a replay, which alone says how it is captured"
+        )
+    return wish
+
+
+def refuse_running(identity: str, wishes: Mapping[str, Wish], told: Mapping[str, CameraStatus]) -> None:
+    """Refuse to take back a wish whose process still captures.
+
+    Parameters
+    ----------
+    identity
+        The camera's id.
+    wishes
+        What is wished for.
+    told
+        What capture says of each camera: a process that ends says that its cameras are offline.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such camera, or it belongs to a process that has not said that it ended.
+    """
+    status = told.get(identity)
+    if _wish(identity, wishes).capturer is not None and (status is None or status.state != "offline"):
+        raise SettingsError(
+            f"camera «{identity}» belongs to a «maskwatch camera» or a replay that is not known to have ended: end "
+            "that process, then remove it; if it was killed, start it once more and end it"
+        )
+
+
+def _wish(identity: str, wishes: Mapping[str, Wish]) -> Wish:
     wish = wishes.get(identity)
     if wish is None:
         there = ", ".join(sorted(wishes)) or "none"
         raise SettingsError(f"no camera «{identity}»; there are: {there}")
-    if wish.capturer is not None:
-        raise SettingsError(
-            f"camera «{identity}» belongs to a «maskwatch camera» or a replay: end that process, and it is gone"
-        )
     return wish
 
 
@@ -199,12 +229,12 @@ def change(settings: Settings, identities: Sequence[str], changes: Mapping[str, 
 
 
 def remove(settings: Settings, identities: Sequence[str]) -> str:
-    """Take the wishes for cameras back; return what to tell."""
+    """Take the wishes for cameras back, also those of processes that have ended; return what to tell."""
 
     async def work() -> None:
-        wishes = await wished(settings)
+        wishes, told = await wished(settings), await states(settings)
         for identity in identities:
-            known(identity, wishes)
+            refuse_running(identity, wishes, told)
         for identity in identities:
             await publish(settings, None, identity)
 

@@ -19,6 +19,7 @@ from api.problems import (
     ProblemError,
     documented,
 )
+from api.roster import Roster
 from api.schemas import Cameras, CameraState, CameraTest, ChangedCamera, NewCamera
 from maskwatch.errors import BrokerError, SettingsError, SourceError
 from maskwatch.messages import Camera, SceneKnobs
@@ -136,8 +137,8 @@ async def change_camera(camera: str, changes: ChangedCamera, shared: Shared, _: 
     responses=documented(_NO_TOKEN, _UNKNOWN, _TAKEN, _AWAY),
 )
 async def remove_camera(camera: str, shared: Shared, _: Asking) -> None:
-    """Take the wish for a camera back; what was recorded stays for its time."""
-    _changeable(camera, shared.cameras.roster.wishes())
+    """Take the wish for a camera back, also for one whose process has ended; what was recorded stays for its time."""
+    _removable(camera, shared.cameras.roster)
     await _publish(shared, camera)
 
 
@@ -197,11 +198,25 @@ def _renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _changeable(camera: str, wishes: Mapping[str, Wish]) -> None:
-    wish = wishes.get(camera)
-    if wish is None:
-        raise ProblemError(UNKNOWN_CAMERA, "There is no camera of this id.")
-    if wish.capturer is not None:
-        raise ProblemError(CAMERA_TAKEN, "It belongs to a «maskwatch camera» or a replay; it is gone when that ends.")
+    if _wish(camera, wishes).capturer is not None:
+        raise ProblemError(
+            CAMERA_TAKEN, "It belongs to a «maskwatch camera» or a replay, which alone says how it is captured."
+        )
+
+
+def _removable(camera: str, roster: Roster) -> None:
+    # A process that ends leaves its camera, whose recording goes on to be there, and says that it is offline.
+    if _wish(camera, roster.wishes()).capturer is not None and roster.camera(camera).state != "offline":
+        raise ProblemError(
+            CAMERA_TAKEN, "It belongs to a «maskwatch camera» or a replay that is not known to have ended."
+        )
+
+
+def _wish(camera: str, wishes: Mapping[str, Wish]) -> Wish:
+    try:
+        return wishes[camera]
+    except KeyError:
+        raise ProblemError(UNKNOWN_CAMERA, "There is no camera of this id.") from None
 
 
 async def _publish(shared: Services, camera: Camera | str) -> None:

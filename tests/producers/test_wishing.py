@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -11,12 +12,14 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from maskwatch import kafka as clients
 from maskwatch.cli import main
 from maskwatch.embedded.broker import free_port
 from maskwatch.errors import SettingsError
-from maskwatch.messages import Camera
+from maskwatch.messages import Camera, CameraStatus
 from maskwatch.settings import Settings
 from maskwatch.topics import Name
+from producers.publishing import StatePublisher
 from producers.wishes import Wish
 from producers.wishing import changed
 from tests.support.rtsp import PASSWORD, USER, rtsp_camera
@@ -143,3 +146,16 @@ def test_a_clip_is_paused_and_tried_again_from_where_its_path_leads_nowhere(tmp_
         changed(settings, "hall", {"rate": 61.0}, wishes)
     with pytest.raises(SettingsError, match="there is no clip or folder at /nor/here"):
         changed(settings, "hall", {"source": "/nor/here"}, wishes)
+
+
+async def test_a_camera_of_a_process_is_removed_once_that_has_ended(ours: Settings) -> None:
+    operator, now = Operator(ours), datetime.now(UTC)
+    async with clients.running(clients.durable_producer(ours), ours) as producer:
+        states = StatePublisher(producer, ours, "another")
+        await states.wish(Camera(id="desk", source="webcam:0"))
+        await states.status(CameraStatus("desk", "online", now))
+        assert "end that process" in await operator.types("remove", "desk", code=78)
+        await states.status(CameraStatus("desk", "offline", now, "stopped"))
+    assert "alone says how it is captured" in await operator.types("pause", "desk", code=78)
+    await operator.types("remove", "desk")
+    assert await operator.state("desk") == ("", "")

@@ -18,6 +18,7 @@ from maskwatch.topics import Name
 from producers.capture import capture_cameras
 from producers.publishing import StatePublisher
 from tests.api.routers.test_rest import problem
+from tests.producers.test_capture import SCENE, small_scene
 from tests.support.front_door import front_door
 from tests.support.rtsp import PASSWORD, RtspCamera, rtsp_camera
 from tests.support.stack import CreateTopics, Kafka
@@ -162,6 +163,27 @@ async def test_what_others_may_not_name_is_refused(kafka: Kafka, create_topics: 
         await eventually(is_there)
         assert problem(await client.delete("/cameras/desk"), "camera-taken")
         assert problem(await client.patch("/cameras/desk", json={"rate": 1}), "camera-taken")
+
+
+async def test_a_camera_whose_process_has_ended_can_be_removed(ours: Settings, tmp_path: Path) -> None:
+    async with asking(ours, tmp_path) as client:
+
+        async def is_online() -> bool:
+            return (await state(client, "hall"))[0] == "online"
+
+        async def has_ended() -> bool:
+            return await state(client, "hall") == ("offline", "stopped")
+
+        async def is_gone() -> bool:
+            return (await client.get("/cameras/hall")).status_code == 404
+
+        async with at_work(partial(capture_cameras, [SCENE], opening=small_scene), ours):
+            await eventually(is_online)
+            assert problem(await client.delete("/cameras/hall"), "camera-taken")
+        await eventually(has_ended)
+        assert problem(await client.patch("/cameras/hall", json={"paused": True}), "camera-taken")
+        assert (await client.delete("/cameras/hall")).status_code == 204
+        await eventually(is_gone)
 
 
 async def test_while_kafka_is_away_nothing_is_changed(tmp_path: Path) -> None:
