@@ -11,6 +11,7 @@ from api.schemas import CameraState, Check
 from maskwatch.holdings import Holdings
 from maskwatch.quantities import say_duration
 from maskwatch.topics import Name
+from producers.shooting import ENDED, STOPPED
 
 DAY_S = 86_400
 LEAST_FREE = 0.05
@@ -118,14 +119,25 @@ def _of_cameras(seen: Seen) -> Iterator[Trouble]:
     for camera in seen.cameras:
         if camera.paused:
             continue
-        if camera.state == "offline":
+        if camera.state == "offline" and _has_ended(camera):
+            yield Trouble(
+                f"ended {camera.id}",
+                "watch",
+                f"Camera «{camera.name}» has ended: {camera.reason}",
+                camera.since,
+                "Nothing: it does not begin again by itself.",
+                f"Start it again, or remove it: «maskwatch cameras remove {camera.id}».",
+                f"/live/{camera.id}",
+            )
+        elif camera.state == "offline":
+            again = "; «Try again now» stands beside its picture" if camera.managed else ""
             yield Trouble(
                 f"offline {camera.id}",
                 "broken",
                 f"Camera «{camera.name}» is offline: {camera.reason or 'its capture does not say why'}",
                 camera.since,
-                "It is tried again by itself, every half minute at the latest.",
-                "See to its power and its network; «Try again now» stands beside its picture.",
+                "It is tried again by itself, every minute at the latest.",
+                f"See to its power and its network{again}.",
                 f"/live/{camera.id}",
             )
         elif camera.state == "online" and detects and camera.id in seen.ages and not _shown(camera, seen):
@@ -138,6 +150,12 @@ def _of_cameras(seen: Seen) -> Iterator[Trouble]:
                 "Are detector and live overloaded? More of either help at once.",
                 f"/live/{camera.id}",
             )
+
+
+def _has_ended(camera: CameraState) -> bool:
+    """Tell whether a camera is offline because somebody ended its process, or because its clip is over."""
+    # Of a camera that is everybody's the next capture goes on.
+    return camera.reason == ENDED or (camera.reason == STOPPED and not camera.managed)
 
 
 def _shown(camera: CameraState, seen: Seen) -> bool:

@@ -18,7 +18,7 @@ _EXAMPLE = {
             "severity": "broken",
             "what": "Camera «Back door» is offline: the webcam was unplugged",
             "since": _T0,
-            "doing": "It is tried again by itself, every half minute at the latest.",
+            "doing": "It is tried again by itself, every minute at the latest.",
             "todo": "See to its power and its network; «Try again now» stands beside its picture.",
             "link": "/live/door-2",
         }

@@ -86,12 +86,30 @@ def test_a_camera_is_told_when_it_is_offline_or_gives_no_picture() -> None:
     assert troubles(seen(cameras=cameras[1:2], ages={})) == [], "the store is away: that is told once"
     assert offline.since == SINCE
     assert offline.what == "Camera «Door» is offline: it was unplugged"
+    assert "every minute" in offline.doing
     assert offline.link == "/live/door"
     assert silent.key == "silent yard"
     # Without a detector no camera gives pictures: that is told once.
     assert [trouble.key for trouble in troubles(seen(cameras=cameras[1:2], ages={}, holdings=held("detector")))] == [
         "stage detector"
     ]
+
+
+def test_a_camera_that_has_ended_is_to_be_started_again_or_removed() -> None:
+    cameras = [
+        camera("gone", state="offline", reason="stopped", managed=False),
+        camera("clip", state="offline", reason="the clip has ended"),
+        camera("door", state="offline", reason="stopped"),
+        camera("desk", state="offline", reason="no webcam 0", managed=False),
+    ]
+    door, desk, *ended = troubles(seen(cameras=cameras, ages={}))
+    assert (door.key, door.severity) == ("offline door", "broken"), "the next capture goes on with it"
+    assert "«Try again now»" in door.todo
+    assert "«Try again now»" not in desk.todo, "nobody else may ask its process"
+    assert [(one.key, one.severity) for one in ended] == [("ended gone", "watch"), ("ended clip", "watch")]
+    assert ended[0].what == "Camera «Gone» has ended: stopped"
+    assert "tried again" not in ended[0].doing
+    assert "«maskwatch cameras remove gone»" in ended[0].todo
 
 
 def test_a_disk_is_told_when_little_is_left_or_it_fills_within_a_day() -> None:

@@ -87,7 +87,7 @@ def broken(now: datetime) -> dict[str, Any]:
             "severity": "broken",
             "what": "Camera «Ward 3» is offline: the camera does not answer",
             "since": now - timedelta(minutes=47),
-            "doing": "It is tried again by itself, every half minute at the latest.",
+            "doing": "It is tried again by itself, every minute at the latest.",
             "todo": "See to its power and its network; «Try again now» stands beside its picture.",
             "link": "/live/cam-3",
         },
