@@ -242,6 +242,7 @@ async def serve(settings: Settings, stop: asyncio.Event, routers: Collection[str
                     most=settings.api.max_viewers,
                     fresh_s=settings.live.fresh_s,
                     why=feed.why_no_picture,
+                    erased=label_feed.table.is_erased,
                 )
                 checks = readiness(settings, feed, pictures, uploads)
                 system_monitor = SystemMonitor(settings, feed, pictures, checks)

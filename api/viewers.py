@@ -163,14 +163,24 @@ class Feed:
         After so many seconds without a new picture the viewers are told.
     why
         Says, for people, why a camera has no fresh picture.
+    erased
+        Tells of a frame whether it was erased: that is shown no more, wherever it still lies.
     """
 
-    def __init__(self, camera: str, pictures: Pictures, fresh_s: float, why: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        camera: str,
+        pictures: Pictures,
+        fresh_s: float,
+        why: Callable[[str], str],
+        erased: Callable[[str], bool],
+    ) -> None:
         self.viewers: set[Viewer] = set()
         self._camera = camera
         self._pictures = pictures
         self._fresh_s = fresh_s
         self._why = why
+        self._erased = erased
         self._woken = asyncio.Event()
         self._woken.set()
         self._latest: bytes | None = None
@@ -183,6 +193,7 @@ class Feed:
     def join(self, viewer: Viewer) -> None:
         """Add a viewer; it gets at once what the others have seen last."""
         self.viewers.add(viewer)
+        self._drop_erased()
         if self._latest is not None:
             viewer.offer(self._latest)
         if self._note is not None:
@@ -201,15 +212,31 @@ class Feed:
 
     async def _refresh(self, *, overdue: bool) -> None:
         try:
-            picture = await self._pictures.get(live_key(self._camera))
+            picture = await self._find(live_key(self._camera))
             if picture is not None and picture != self._latest:
                 self._show(picture)
             elif picture is None or overdue:
-                if self._latest is None and (last := await self._pictures.get(last_key(self._camera))) is not None:
+                self._drop_erased()
+                if self._latest is None and (last := await self._find(last_key(self._camera))) is not None:
                     self._show(last)
                 self._tell(self._why(self._camera))
         except StoreError:
             self._tell(STORE_AWAY)
+
+    async def _find(self, key: str) -> bytes | None:
+        # Whoever erases a frame says so first, and removes it then; and its writer may be late.
+        picture = await self._pictures.get(key)
+        return None if picture is None or self._is_erased(picture) else picture
+
+    def _drop_erased(self) -> None:
+        if self._latest is not None and self._is_erased(self._latest):
+            self._latest = None
+
+    def _is_erased(self, picture: bytes) -> bool:
+        try:
+            return self._erased(unpack(picture)[0].frame.id)
+        except MessageError:
+            return False
 
     def _show(self, picture: bytes) -> None:
         self._latest, self._note = picture, None
@@ -239,16 +266,26 @@ class Hub:
         After so many seconds without a new picture a camera's viewers are told.
     why
         Says, for people, why a camera has no fresh picture.
+    erased
+        Tells of a frame whether it was erased, by this process or another.
     """
 
-    def __init__(
-        self, pictures: Pictures, tasks: asyncio.TaskGroup, *, most: int, fresh_s: float, why: Callable[[str], str]
+    def __init__(  # noqa: PLR0913  # all that viewers are shown
+        self,
+        pictures: Pictures,
+        tasks: asyncio.TaskGroup,
+        *,
+        most: int,
+        fresh_s: float,
+        why: Callable[[str], str],
+        erased: Callable[[str], bool],
     ) -> None:
         self._pictures = pictures
         self._tasks = tasks
         self._most = most
         self._fresh_s = fresh_s
         self._why = why
+        self._erased = erased
         self._viewers = 0
         self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
         self._notices: Notices | None = None
@@ -270,7 +307,7 @@ class Hub:
         viewer = Viewer(asyncio.get_running_loop().time)
         try:
             if camera not in self._feeds:
-                new = Feed(camera, self._pictures, self._fresh_s, self._why)
+                new = Feed(camera, self._pictures, self._fresh_s, self._why, self._erased)
                 self._feeds[camera] = new, self._tasks.create_task(new.run())
             feed, running = self._feeds[camera]
             feed.join(viewer)

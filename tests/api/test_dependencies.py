@@ -41,7 +41,7 @@ Headers = Sequence[tuple[str, str]]
 
 def services(home: Path, token: str = "", origins: Sequence[str] = ()) -> Services:
     settings = stack.settings_for(home, "127.0.0.1:1", {"api": {"token": token, "origins": origins}})
-    hub = Hub(DictPictures(), asyncio.TaskGroup(), most=1, fresh_s=1, why=str)
+    hub = Hub(DictPictures(), asyncio.TaskGroup(), most=1, fresh_s=1, why=str, erased=lambda _: False)
     index = ValkeyIndex(settings)
     ledger = Ledger(settings, index)
     broker = Broker(settings)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,9 +25,18 @@ class Clock:
 
 
 @asynccontextmanager
-async def hub(pictures: DictPictures, fresh_s: float = LONG, most: int = 10) -> AsyncIterator[Hub]:
+async def hub(
+    pictures: DictPictures, fresh_s: float = LONG, most: int = 10, erased: Collection[str] = ()
+) -> AsyncIterator[Hub]:
     async with asyncio.TaskGroup() as tasks:
-        made = Hub(pictures, tasks, most=most, fresh_s=fresh_s, why=lambda camera: f"{camera} sleeps")
+        made = Hub(
+            pictures,
+            tasks,
+            most=most,
+            fresh_s=fresh_s,
+            why=lambda camera: f"{camera} sleeps",
+            erased=lambda frame: frame in erased,
+        )
         running = tasks.create_task(made.run())
         await asyncio.sleep(0)
         yield made
@@ -133,6 +142,22 @@ async def test_who_comes_later_sees_at_once_what_the_others_see() -> None:
         async with made.viewing("door") as second:
             assert await sequence(second) == 1
         assert pictures.reads[live_key("door")] == reads
+
+
+async def test_what_another_process_has_erased_is_shown_to_nobody() -> None:
+    pictures, erased = DictPictures(), set[str]()
+    pictures.publish("door", record(1))
+    async with hub(pictures, fresh_s=0.02, erased=erased) as made, made.viewing("door") as first:
+        assert await sequence(first) == 1
+        erased.add("door:s1:1")
+        # It may still lie in the store, under both keys.
+        async with made.viewing("door") as second:
+            while (await event(second))["last_seen"] is not None:
+                pass
+            pictures.publish("door", record(2))
+            while not isinstance(message := await second.next(), bytes):
+                pass
+            assert unpack(message)[0].frame.sequence == 2
 
 
 async def test_a_camera_that_never_was_seen_is_stale_without_a_picture() -> None:

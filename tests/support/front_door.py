@@ -126,6 +126,7 @@ async def front_door(  # noqa: PLR0913  # whatever a test wants otherwise
                 most=settings.api.max_viewers,
                 fresh_s=fresh_s,
                 why=feed.why_no_picture,
+                erased=label_feed.table.is_erased,
             )
             shared = Services(
                 settings,
