@@ -167,8 +167,8 @@ async def get_evidence(episode: str, moment: Literal["before", "after"], shared:
     if recorded is None or shared.labels.table.is_erased(recorded.info.id):
         raise ProblemError(PICTURE_GONE, "Nothing of that moment is recorded any more, or ever was.")
     jpeg = await _blurred(shared, recorded, frame.partition) if shared.settings.labels.blur else recorded.jpeg
-    # What was recorded never changes, but it is erased after a day: a browser keeps it for as long as a page is open.
-    headers = {"Cache-Control": "private, max-age=3600", "Captured": rfc3339(recorded.info.captured)}
+    # No browser keeps it: it may be erased.
+    headers = {"Cache-Control": "no-store", "Captured": rfc3339(recorded.info.captured)}
     return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 

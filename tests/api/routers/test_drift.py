@@ -208,6 +208,7 @@ async def test_the_evidence_is_the_frame_itself_or_its_neighbour(ours: Settings,
         answer = await client.get(f"/episodes/{exact.id}/after")
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == "image/jpeg"
+        assert answer.headers["cache-control"] == "no-store"
         assert answer.content == other
         assert (await client.get(f"/episodes/{near.id}/after")).content == GOLDEN + b"early"
         assert "recorded" in problem(await client.get(f"/episodes/{gone.id}/after"), "picture-gone")["detail"]
