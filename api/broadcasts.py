@@ -27,7 +27,14 @@ ENDED = "the page was closed"
 
 
 class CameraTakenError(MaskwatchError):
-    """Another page, or another process, shows a camera of this id."""
+    """Another page of this API process shows a camera of this id, or there is one that is no page's.
+
+    The page of another API process is not told apart from one whose process died, and is no reason to refuse one.
+    """
+
+
+class CameraEndingError(MaskwatchError):
+    """A page of this id has just left, and its camera is still being taken back."""
 
 
 class TooManyBroadcastsError(MaskwatchError):
@@ -53,6 +60,7 @@ class Broadcasts:
         self._roster = roster
         self._process = f"api-{secrets.token_hex(4)}"
         self._open: set[str] = set()
+        self._ending: set[str] = set()
 
     @asynccontextmanager
     async def begin(self, identity: str, name: str) -> AsyncIterator["Broadcast"]:
@@ -62,11 +70,15 @@ class Broadcasts:
         ------
         CameraTakenError
             If there is a camera of this id.
+        CameraEndingError
+            If there was one until just now; it may be tried again soon.
         TooManyBroadcastsError
             If as many pages send as may.
         BrokerError
             If Kafka is away.
         """
+        if identity in self._ending:
+            raise CameraEndingError(f"the camera «{identity}» is just ending")
         wish = self._roster.wishes().get(identity)
         if identity in self._open or (wish is not None and wish.camera.source != SOURCE):
             raise CameraTakenError(f"there is a camera «{identity}» already")
@@ -78,10 +90,15 @@ class Broadcasts:
             await states.wish(Camera(id=identity, source=SOURCE, name=name, rate=RATE))
             yield Broadcast(identity, self._settings, FramePublisher(self._broker.live, self._settings), states)
         finally:
-            self._open.discard(identity)
-            with suppress(BrokerError):
-                await states.status(_status(identity, "offline", ENDED))
-                await states.take_back(identity)
+            self._ending.add(identity)
+            try:
+                with suppress(BrokerError):
+                    await states.status(_status(identity, "offline", ENDED))
+                    await states.take_back(identity)
+            finally:
+                # Only now: the wish of a page that returns before would be taken back in place of this one.
+                self._ending.discard(identity)
+                self._open.discard(identity)
 
 
 class Broadcast:

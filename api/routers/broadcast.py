@@ -2,7 +2,7 @@
 
 The page sends binary messages, each a JPEG, and waits for a text after each: ``ack`` means that it was taken, ``drop``
 that it was not. Close codes: 4404 no camera id, 4409 the id is taken, 4415 no picture, 4408 no picture for a while,
-1013 as many pages as may, or Kafka is away.
+1013 as many pages as may, the same page has only just left, or Kafka is away.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 from fastapi import APIRouter, Depends, Query, WebSocket, WebSocketDisconnect
 
-from api.broadcasts import Broadcast, Broadcasts, CameraTakenError, TooManyBroadcastsError
+from api.broadcasts import Broadcast, Broadcasts, CameraEndingError, CameraTakenError, TooManyBroadcastsError
 from api.dependencies import Asking, Shared, known_origin
 from maskwatch.errors import BrokerError, PictureError
 from maskwatch.messages import is_camera_id
@@ -49,7 +49,7 @@ async def _why_it_ends(socket: WebSocket, broadcasts: Broadcasts, camera: str, n
         return NO_PICTURE, str(error)
     except TimeoutError:
         return SILENT, f"no picture for {SILENCE_S:g} s"
-    except TooManyBroadcastsError as error:
+    except (CameraEndingError, TooManyBroadcastsError) as error:
         return TRY_AGAIN_LATER, str(error)
     except BrokerError:
         return TRY_AGAIN_LATER, "Kafka is away"

@@ -9,6 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from api.broadcasts import CameraEndingError
 from api.routers import broadcast
 from maskwatch.messages import LARGEST_JPEG, CameraStatus, decode, read_frame_headers
 from maskwatch.settings import Settings
@@ -94,6 +95,24 @@ async def test_pictures_become_frames_of_a_camera_that_ends_with_the_page(ours: 
     assert len(await read_all(ours, Name.FRAMES_RECORDING)) == 1
     states = [decode(record.value, CameraStatus).state for record in await read_all(ours, Name.CAMERA_STATUS)]
     assert states[-1] == "offline"
+
+
+async def test_a_page_that_returns_while_its_camera_is_taken_back_keeps_the_new_one(
+    ours: Settings, tmp_path: Path
+) -> None:
+    async with door_to(ours, tmp_path) as door:
+        broadcasts = door.services.broadcasts
+        first = broadcasts.begin("a", "A phone")
+        await first.__aenter__()
+        leaving = asyncio.create_task(first.__aexit__(None, None, None))
+        # By now it tells Kafka, which takes its time.
+        await asyncio.sleep(0)
+        with pytest.raises(CameraEndingError):
+            async with broadcasts.begin("a", "A phone"):
+                pass
+        await leaving
+        async with broadcasts.begin("a", "A phone"):
+            assert [record.value is None for record in await read_all(ours, Name.CAMERAS)] == [False, True, False]
 
 
 @pytest.mark.parametrize("data", [b"no picture", GOLDEN + bytes(LARGEST_JPEG)])
