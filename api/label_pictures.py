@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from api.label_table import LabelTable, Waiting
-from maskwatch import kafka
+from maskwatch import reading
 from maskwatch.errors import BrokerError
 from maskwatch.settings import Settings
 from maskwatch.store import Store
@@ -21,7 +21,6 @@ KEPT = 32
 """Pictures at hand, at most; each has less than a megabyte."""
 
 TIMEOUT_S = 10.0
-POLL_MS = 1000
 
 
 class LabelPictures:
@@ -82,14 +81,11 @@ class LabelPictures:
 
     async def _from_kafka(self, waiting: Waiting) -> bytes | None:
         place = TopicPartition(f"{self._settings.kafka.topic_prefix}{Name.LABEL_REQUESTS}", waiting.partition)
-        consumer = kafka.lone_consumer(self._settings, [place])
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._turns, kafka.running(consumer, self._settings):
-                consumer.seek(place, waiting.offset)
-                for record in (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=1)).get(place, []):
-                    # What was taken back, or grew too old, is skipped: then this is another.
-                    return bytes(record.value) if record.offset == waiting.offset and record.value else None
+            async with asyncio.timeout(TIMEOUT_S), self._turns:
+                record = await reading.record_at(self._settings, place, waiting.offset)
         except (TimeoutError, KafkaError) as error:
             frame = waiting.request.frame.id
             raise BrokerError(f"the picture of {frame} was not read within {TIMEOUT_S:g} s: {error!r}") from error
-        return None
+        # A record without a value takes a request back.
+        return bytes(record.value) if record is not None and record.value else None

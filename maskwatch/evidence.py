@@ -14,7 +14,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from maskwatch import kafka
+from maskwatch import kafka, reading
 from maskwatch.errors import BrokerError, MessageError
 from maskwatch.kafka import Record
 from maskwatch.messages import Box, Detection, FrameInfo, FrameRef, decode, read_frame_headers
@@ -29,7 +29,6 @@ AHEAD = timedelta(seconds=30)
 """By so much a camera's clock may be ahead of Kafka's, by which the place is found."""
 
 POLL_MS = 200
-LIVE_POLL_MS = 1000
 
 
 class Evidence(NamedTuple):
@@ -99,17 +98,10 @@ async def very_picture(settings: Settings, frame: FrameRef, timeout_s: float = T
 
 
 async def _live_picture(settings: Settings, frame: FrameRef) -> bytes | None:
-    place = TopicPartition(frame.topic, frame.partition)
-    async with kafka.running(kafka.lone_consumer(settings, [place]), settings) as consumer:
-        begin = (await consumer.beginning_offsets([place]))[place]
-        end = (await consumer.end_offsets([place]))[place]
-        if not begin <= frame.offset < end:
-            return None
-        consumer.seek(place, frame.offset)
-        for record in (await consumer.getmany(place, timeout_ms=LIVE_POLL_MS, max_records=1)).get(place, []):
-            named = dict(record.headers).get("ce_id")
-            return bytes(record.value) if record.offset == frame.offset and named == frame.id.encode() else None
-    return None
+    record = await reading.record_at(settings, TopicPartition(frame.topic, frame.partition), frame.offset)
+    if record is None or dict(record.headers).get("ce_id") != frame.id.encode():
+        return None
+    return bytes(record.value or b"")
 
 
 async def faces(settings: Settings, info: FrameInfo, partition: int, timeout_s: float = TIMEOUT_S) -> list[Box] | None:

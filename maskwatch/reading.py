@@ -190,6 +190,45 @@ async def past(
                 raise BrokerError(f"{what} at {settings.bootstrap_servers} gives nothing any more; is Kafka away?")
 
 
+async def record_at(settings: Settings, place: TopicPartition, offset: int) -> Record | None:
+    """Return the very record of an offset, None if it is not there: too old, compacted away, or not written yet.
+
+    It waits for as long as the broker gives nothing: whoever asks sets a bound.
+
+    Parameters
+    ----------
+    settings
+        Name the cluster.
+    place
+        The partition, its topic named with the prefix.
+    offset
+        Which of its records.
+
+    Raises
+    ------
+    BrokerError
+        If the cluster cannot be reached at the start.
+    KafkaError
+        If it refuses later.
+    """
+    consumer = kafka.lone_consumer(settings, [place])
+    consumer.pause(place)
+    async with kafka.running(consumer, settings):
+        begin = (await consumer.beginning_offsets([place]))[place]
+        end = (await consumer.end_offsets([place]))[place]
+        if not begin <= offset < end:
+            return None
+        consumer.seek(place, offset)
+        consumer.resume(place)
+        # That nothing came says nothing of what is there: only a place behind it does.
+        while await consumer.position(place) <= offset:
+            came: Sequence[Record] = (await consumer.getmany(timeout_ms=POLL_MS, max_records=1)).get(place, ())
+            for record in came:
+                # What was compacted away is skipped: then this is another.
+                return record if record.offset == offset else None
+    return None
+
+
 async def held(settings: Settings, name: str, partitions: int) -> list[Record]:
     """Return every record that a topic holds now; for topics that are small, such as compacted ones.
 
