@@ -7,7 +7,9 @@ elsewhere says so in `api.source_url`.
 import io
 import os
 import tarfile
+import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -33,8 +35,15 @@ PARTS = (
 )
 FILES = ("pyproject.toml", "Makefile", "README.md", "LICENSE", "CHANGELOG.md", "Dockerfile", ".dockerignore")
 SECRETS = "compose/secrets"
-_NOT_SOURCE = {".pyc", ".onnx", ".bin"}
+LOCAL = "data/cameras.toml"
+"""An example, until somebody writes cameras of their own into it, with passwords."""
+
+_NOT_SOURCE = {".pyc", ".onnx", ".bin", ".pt"}
 """What Python made, and the model's weights: the card says how those were made."""
+
+_ROOT = f"maskwatch-{__version__}"
+_PACKING = threading.Lock()
+"""It costs seconds of a processor: however many ask, it is done once, and what runs here is what was there then."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -44,20 +53,26 @@ def address(services: Services) -> str:
     return services.settings.api.source_url or PATH
 
 
-# Packed in a thread: the event loop has pictures to send.
+# In a thread: the event loop has pictures to send.
 @router.get(PATH)
 def source() -> Response:
     """Return the source of what runs here, packed."""
-    packed = io.BytesIO()
-    root = f"maskwatch-{__version__}"
-    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as archive:
-        for path in _files(PROJECT):
-            archive.add(path, f"{root}/{path.relative_to(PROJECT)}", recursive=False)
+    with _PACKING:
+        archive = _packed(PROJECT)
     return Response(
-        packed.getvalue(),
+        archive,
         media_type="application/gzip",
-        headers={"Content-Disposition": f'attachment; filename="{root}.tar.gz"'},
+        headers={"Content-Disposition": f'attachment; filename="{_ROOT}.tar.gz"'},
     )
+
+
+@cache
+def _packed(project: Path) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as archive:
+        for path in _files(project):
+            archive.add(path, f"{_ROOT}/{path.relative_to(project)}", recursive=False)
+    return packed.getvalue()
 
 
 def _files(project: Path) -> Iterator[Path]:
@@ -67,4 +82,5 @@ def _files(project: Path) -> Iterator[Path]:
             # What `make secrets` made lies below compose/, and is nobody's but this installation's.
             if Path(folder).is_relative_to(project / SECRETS):
                 continue
-            yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix not in _NOT_SOURCE)
+            found = (Path(folder, name) for name in sorted(names))
+            yield from (path for path in found if path.suffix not in _NOT_SOURCE and path != project / LOCAL)

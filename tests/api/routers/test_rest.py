@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from api.problems import KINDS, MEDIA_TYPE
+from api.routers import source
 from maskwatch import __version__
 from maskwatch.errors import BrokerError
 from tests.support import stack
@@ -36,7 +37,22 @@ async def test_health_tells_the_version_and_where_the_source_is(tmp_path: Path) 
     with tarfile.open(fileobj=io.BytesIO(packed.content)) as archive:
         names = {Path(name).relative_to(f"maskwatch-{__version__}").as_posix() for name in archive.getnames()}
     assert {"LICENSE", "pyproject.toml", "api/console/app.js", "api/routers/source.py"} <= names
-    assert not [name for name in names if name.endswith((".pyc", ".onnx"))]
+    assert not [name for name in names if name.endswith((".pyc", ".onnx", ".pt"))]
+    assert "data/cameras.toml" not in names, "it may hold passwords"
+
+
+async def test_the_source_is_packed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "project" / "api" / "app.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("print('as it runs')")
+    monkeypatch.setattr(source, "PROJECT", tmp_path / "project")
+    async with front_door(tmp_path) as door, door.client() as client:
+        first, *others = await asyncio.gather(*(client.get(source.PATH) for _ in range(4)))
+        file.write_text("print('as it is to be after a restart')")
+        others.append(await client.get(source.PATH))
+    with tarfile.open(fileobj=io.BytesIO(first.content)) as archive:
+        assert archive.getnames() == [f"maskwatch-{__version__}/api/app.py"]
+    assert {answer.content for answer in others} == {first.content}
 
 
 async def test_an_installation_may_name_where_its_source_is(tmp_path: Path) -> None:
