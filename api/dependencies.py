@@ -43,7 +43,9 @@ CONNECTIONS = 8
 NOTICE_TIMEOUT_S = 10.0
 """After so long without a notice Valkey is asked whether it is there."""
 
-CHECK_TIMEOUT_S = 3.0
+CHECK_TIMEOUT_S = 2.5
+"""Less than any check may take (:data:`api.system.PATIENCE_S`): so the reason names Kafka, and where it was sought."""
+
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _QUIET = "maskwatch:quiet"
 

@@ -116,7 +116,7 @@ class SystemMonitor:
         if not self._looks:
             await self._look()
         now = datetime.now(UTC)
-        held, checks, frames = await asyncio.gather(self._holdings(), self._ready(), self._frames())
+        held, checks, frames = await asyncio.gather(self._holdings(), look_at(self._checks), self._frames())
         cameras = self._cameras.roster.cameras()
         change = Change(self._looks[0], self._looks[-1])
         pipeline = _pipeline(change)
@@ -162,17 +162,6 @@ class SystemMonitor:
             self._held_at = time.monotonic()
             self._survey = None
 
-    async def _ready(self) -> list[Check]:
-        return list(await asyncio.gather(*(self._check(name, check) for name, check in self._checks.items())))
-
-    async def _check(self, name: str, check: ReadinessCheck) -> Check:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                reason = await check()
-        except (MaskwatchError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {PATIENCE_S:g} s"
-        return Check(name=name, ok=not reason, reason=reason)
-
     async def _frames(self) -> dict[str, LiveFrame | None]:
         """Return the newest joined frame of each camera."""
         turns = asyncio.Semaphore(AT_A_TIME)
@@ -215,6 +204,20 @@ class SystemMonitor:
         parts = [("Maskwatch", __version__), *(("Model in service", model) for model in models)]
         parts += [("Python", platform.python_version()), ("System", f"{platform.system()} {platform.release()}")]
         return [Version(name=name, version=version) for name, version in parts]
+
+
+async def look_at(checks: Mapping[str, ReadinessCheck]) -> list[Check]:
+    """Look whether what the server needs is there; what does not say so within three seconds is not."""
+    return list(await asyncio.gather(*(_look_at(name, check) for name, check in checks.items())))
+
+
+async def _look_at(name: str, check: ReadinessCheck) -> Check:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            reason = await check()
+    except (MaskwatchError, TimeoutError) as error:
+        reason = str(error) or f"no answer within {PATIENCE_S:g} s"
+    return Check(name=name, ok=not reason, reason=reason)
 
 
 def _camera(camera: CameraState, live: LiveFrame | None, change: Change) -> CameraFigures:

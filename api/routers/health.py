@@ -1,17 +1,14 @@
 """Whether the server runs, whether it can do its work, and its figures for Prometheus."""
 
-import asyncio
-
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.dependencies import Asking, Shared
 from api.problems import MEDIA_TYPE, NOT_READY, UNAUTHORIZED, ProblemError, body, documented
 from api.routers.source import address
-from api.schemas import Check, Health, Readiness
-from api.system import ReadinessCheck
+from api.schemas import Health, Readiness
+from api.system import look_at
 from maskwatch import __version__
-from maskwatch.errors import MaskwatchError
 from maskwatch.metrics import exposition
 
 router = APIRouter(tags=["health"])
@@ -47,20 +44,12 @@ async def health(shared: Shared) -> Health:
 )
 async def ready(shared: Shared, _: Asking) -> Readiness:
     """Check Kafka, Valkey and the list of cameras; every one that is away is named with the reason."""
-    checks = list(await asyncio.gather(*(_check(name, check) for name, check in shared.checks.items())))
+    checks = await look_at(shared.checks)
     away = [check.name for check in checks if not check.ok]
     if away:
         more = {"checks": [check.model_dump() for check in checks]}
         raise ProblemError(NOT_READY, f"{' and '.join(away)} {'is' if len(away) == 1 else 'are'} away.", more=more)
     return Readiness(checks=checks)
-
-
-async def _check(name: str, check: ReadinessCheck) -> Check:
-    try:
-        reason = await check()
-    except MaskwatchError as error:
-        reason = str(error)
-    return Check(name=name, ok=not reason, reason=reason)
 
 
 @router.get(

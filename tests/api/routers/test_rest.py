@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api import system
 from api.problems import KINDS, MEDIA_TYPE
 from api.routers import source
 from maskwatch import __version__
@@ -78,6 +79,17 @@ async def test_ready_names_what_is_away_and_why(tmp_path: Path) -> None:
         assert found["status"] == 503
         assert found["detail"] == "kafka is away."
         assert found["checks"][1] == {"name": "kafka", "ok": False, "reason": "Kafka at nowhere does not answer"}
+
+
+async def test_ready_waits_for_no_check_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr(system, "PATIENCE_S", 0.1)
+    async with front_door(tmp_path, checks={"valkey": silent}) as door, door.client() as client:
+        (check,) = problem(await client.get("/ready"), "not-ready")["checks"]
+        assert check == {"name": "valkey", "ok": False, "reason": "no answer within 0.1 s"}
 
 
 async def test_metrics_are_prometheus_text(tmp_path: Path) -> None:
