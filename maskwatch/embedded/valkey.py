@@ -30,7 +30,11 @@ def binary(package: str = PACKAGE) -> Path:
 
 
 def command(port: int) -> list[str]:
-    """Return the command line that starts the server: what it holds is minutes old at most, so nothing is saved."""
+    """Return the command line that starts the server. Nothing is saved.
+
+    What it holds longest is the last picture of each camera, for a day, and the index of uploads, for seven. After a
+    restart there is a last picture again once the camera gives one, and the index is made again from its topics.
+    """
     options = {
         "port": str(port),
         "bind": "127.0.0.1",
