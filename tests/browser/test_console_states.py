@@ -11,6 +11,19 @@ from tests.browser.conftest import Open
 from tests.support.console_page import canvas, tile, wait_for_frames, wall
 from tests.support.console_server import ConsoleServer, Picture
 
+CAMERA = """{
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d");
+  setInterval(() => {
+    context.fillStyle = context.fillStyle === "#000000" ? "white" : "black";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }, 50);
+  window.camera = { stream: canvas.captureStream(), allow: () => {} };
+  const allowed = new Promise((resolve) => { camera.allow = resolve; });
+  if (navigator.mediaDevices) navigator.mediaDevices.getUserMedia = () => allowed.then(() => camera.stream);
+}"""
+"""A camera of this device, which somebody has to allow."""
+
 
 def test_figures_stand_under_the_picture(open_page: Open, server: ConsoleServer) -> None:
     server.clock_ahead = 3600
@@ -161,3 +174,14 @@ def test_a_tab_in_the_background_pauses_its_stream(open_page: Open, server: Cons
     page.evaluate("probes.hide(false)")
     wait_for_frames(page, 2)
     assert server.script("demo").connections == 1
+
+
+def test_a_camera_that_is_allowed_after_its_dialog_was_closed_is_let_go(open_page: Open) -> None:
+    page = open_page(script=CAMERA)
+    lines: list[str] = []
+    page.on("websocket", lambda socket: lines.append(socket.url))
+    page.get_by_role("button", name="Use this device's camera").click()
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    page.evaluate("camera.allow()")
+    page.wait_for_function("() => !camera.stream.active")
+    assert [line for line in lines if "/broadcast/" in line] == []

@@ -100,6 +100,8 @@ class Sender extends EventTarget {
   paused = false;
   /** @type {MediaStream | null} */
   #stream = null;
+  /** Whether it was stopped: it does not begin again. */
+  #ended = false;
   /** @type {WebSocket | null} */
   #socket = null;
   #canvas = document.createElement("canvas");
@@ -118,7 +120,7 @@ class Sender extends EventTarget {
     this.leave = () => this.stop();
   }
 
-  /** @returns {Promise<boolean>} whether the camera was given */
+  /** @returns {Promise<boolean>} whether the camera was given, and is still wanted */
   async start() {
     if (navigator.mediaDevices === undefined) {
       this.tell("Browsers give a camera only to pages over HTTPS, or of this very computer: see «make up LAN=1».");
@@ -128,12 +130,20 @@ class Sender extends EventTarget {
       this.#stream = await navigator.mediaDevices.getUserMedia({
         video: { width: { ideal: LONGEST_SIDE }, facingMode: { ideal: "environment" } },
       });
+      if (!this.#ended) {
+        this.video.srcObject = this.#stream;
+        await this.video.play();
+      }
     } catch (error) {
       this.tell(whyNot(error));
+      this.#letGo();
       return false;
     }
-    this.video.srcObject = this.#stream;
-    await this.video.play();
+    // People take their time to allow it, and may have closed the dialog meanwhile: nobody would see that it sends.
+    if (this.#ended) {
+      this.#letGo();
+      return false;
+    }
     window.addEventListener("pagehide", this.leave);
     this.#connect();
     return true;
@@ -147,12 +157,17 @@ class Sender extends EventTarget {
   }
 
   stop() {
+    this.#ended = true;
     clearTimeout(this.#timer);
     window.removeEventListener("pagehide", this.leave);
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
-    this.#stream = null;
+    this.#letGo();
     this.#socket?.close();
     this.dispatchEvent(new Event("end"));
+  }
+
+  #letGo() {
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#stream = null;
   }
 
   #connect() {
