@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from maskwatch.drift_messages import Confirmation, SignalWindow
 from tests.browser.conftest import Open
@@ -143,6 +143,28 @@ def test_how_far_back_can_be_chosen_and_is_remembered(open_page: Open, drifted: 
     expect(lane(page, "Back door").locator("caption")).to_have_text(re.compile(r"^(59|60) windows"))
     page.reload()
     expect(page.get_by_role("button", name="1 h", exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_range_that_is_chosen_while_signals_are_under_way_is_read_whole(
+    open_page: Open, drifted: ConsoleServer
+) -> None:
+    page = open_page("/drift")
+    drawn(page)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/signals/door-2?*", hold, times=1)
+    now = datetime.now(UTC)
+    newest = drifting.windows("door-2", now, 1, dark=(now, now + timedelta(minutes=1)))
+    drifted.drift.watch("door-2", [*drifted.drift.windows["door-2"], *newest], "Back door")
+    while not held:
+        page.wait_for_timeout(20)
+    page.get_by_role("button", name="1 h", exact=True).click()
+    held[0].continue_()
+    lane(page, "Back door").get_by_role("button", name="Table").click()
+    expect(lane(page, "Back door").locator("caption")).to_have_text(re.compile(r"\b(59|60|61) windows"))
 
 
 def test_the_keyboard_reads_zooms_and_opens_an_episode(open_page: Open, drifted: ConsoleServer) -> None:

@@ -32,6 +32,8 @@ export class Lane {
   charts = new Map();
   /** @type {{times: number[], signals: Record<string, Column>, from: number, next: string} | null} */
   #past = null;
+  /** How often the range became another: an answer that was asked for before is of no use. */
+  #ranges = 0;
   #asking = false;
   #disposed = false;
   /** @type {Episode[]} */
@@ -109,30 +111,35 @@ export class Lane {
   async load() {
     const view = this.#view;
     if (view === null || this.#asking || this.#disposed) return;
+    const [past, ranges] = [this.#past, this.#ranges];
+    const from = view.zoomed && past !== null ? past.from : view.range[0];
+    const known = past !== null && past.from <= from + 1;
+    const since = known ? past.next : new Date(from * 1000).toISOString();
     this.#asking = true;
-    const from = view.zoomed && this.#past !== null ? this.#past.from : view.range[0];
-    const known = this.#past !== null && this.#past.from <= from + 1;
     try {
-      const since = known && this.#past !== null ? this.#past.next : new Date(from * 1000).toISOString();
       const path = `/signals/${this.camera.camera}?since=${encodeURIComponent(since)}&points=${POINTS}`;
       const [answer, library] = await Promise.all([getJson(path), chartLibrary()]);
-      if (this.#disposed) return;
-      this.library = library;
-      this.#past = known && this.#past !== null ? joined(this.#past, answer) : { ...answer, from };
-      this.note.hidden = this.#past.times.length > 0;
-      setText(this.note, this.#nothing());
-      this.#draw();
+      if (!this.#disposed && ranges === this.#ranges) {
+        this.library = library;
+        this.#past = known ? joined(past, answer) : { ...answer, from };
+        this.note.hidden = this.#past.times.length > 0;
+        setText(this.note, this.#nothing());
+        this.#draw();
+      }
     } catch (error) {
       this.note.hidden = false;
       setText(this.note, `The signals cannot be shown: ${error instanceof Error ? error.message : error}`);
     } finally {
       this.#asking = false;
     }
+    // Nobody else asks for the range that was chosen while this was under way.
+    if (ranges !== this.#ranges) await this.load();
   }
 
-  /** The range is longer than what was read. */
+  /** The range is another: what was read is too short for it, or too coarse. */
   forget() {
     this.#past = null;
+    this.#ranges += 1;
   }
 
   repaint() {
