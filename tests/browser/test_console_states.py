@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import Open
 from tests.support.console_page import canvas, tile, wait_for_frames, wall
@@ -185,3 +185,46 @@ def test_a_camera_that_is_allowed_after_its_dialog_was_closed_is_let_go(open_pag
     page.evaluate("camera.allow()")
     page.wait_for_function("() => !camera.stream.active")
     assert [line for line in lines if "/broadcast/" in line] == []
+
+
+def test_after_a_lost_line_a_camera_goes_on_though_the_server_still_holds_its_old_end(open_page: Open) -> None:
+    page = open_page(script=CAMERA)
+    lines: list[WebSocketRoute] = []
+
+    def lay(line: WebSocketRoute) -> None:
+        lines.append(line)
+        if len(lines) == 2:
+            line.close(code=4409)
+        else:
+            line.on_message(lambda _: line.send("ack"))
+
+    page.route_web_socket("**/broadcast/**", lay)
+    page.reload()
+    page.get_by_role("button", name="Use this device's camera").click()
+    page.evaluate("camera.allow()")
+    status = page.get_by_role("dialog").get_by_role("status")
+    expect(status).to_contain_text("pictures a second")
+    lines[0].close()
+    expect(status).to_have_text("The connection was lost; it is tried again.")
+    expect(status).to_contain_text("pictures a second")
+    assert len(lines) == 3
+
+
+def test_a_camera_that_another_page_shows_ends_with_its_badge_and_says_why(open_page: Open) -> None:
+    page = open_page(script=CAMERA)
+    lines: list[WebSocketRoute] = []
+
+    def lay(line: WebSocketRoute) -> None:
+        lines.append(line)
+
+    page.route_web_socket("**/broadcast/**", lay)
+    page.reload()
+    page.get_by_role("button", name="Use this device's camera").click()
+    page.evaluate("camera.allow()")
+    page.get_by_role("button", name="Show it large").click()
+    badge = page.get_by_role("group", name="This device's camera is being sent")
+    expect(badge).to_be_visible()
+    lines[0].close(code=4409)
+    expect(page.get_by_text("Another page shows this device already.")).to_be_visible()
+    expect(badge).to_have_count(0)
+    assert not page.evaluate("camera.stream.active")

@@ -10,9 +10,12 @@ const QUALITY = 0.8;
 const RATE = 10;
 const ANSWER_TIMEOUT = 10_000;
 const KEEP_ALIVE = 20_000;
+/** A line that was lost is tried again after so long, in milliseconds. */
+const AGAIN = 3000;
+const [TAKEN, NO_PICTURE] = [4409, 4415];
 const CLOSED = /** @type {Record<number, string>} */ ({
-  4409: "Another page shows this device already.",
-  4415: "The server could not read the pictures.",
+  [TAKEN]: "Another page shows this device already.",
+  [NO_PICTURE]: "The server could not read the pictures.",
   4408: "Nothing was sent for a while.",
   1013: "The server takes no more pictures now.",
 });
@@ -39,10 +42,10 @@ function whyNot(error) {
 /**
  * Open the dialog that shows this device's camera and sends it.
  *
+ * @param {import("./manage.js").Around} around
  * @param {(path: string) => void} go to an address of the console
- * @param {() => void} changed the cameras are others now
  */
-export function openBroadcast(go, changed) {
+export function openBroadcast({ toast, changed }, go) {
   const video = h("video", { class: "own-camera", muted: true, playsinline: true });
   video.muted = true;
   const told = h("p", { role: "status" }, "Asking for the camera…");
@@ -68,9 +71,12 @@ export function openBroadcast(go, changed) {
   watch.addEventListener("click", () => {
     dialog.dataset.kept = "true";
     // Moved before the dialog goes: a video that is in no document stops.
-    document.body.append(badge(sender, changed));
+    document.body.append(badge(sender, { toast, changed }));
     dialog.close();
     go(`/live/${sender.id}`);
+  });
+  sender.addEventListener("end", () => {
+    pause.hidden = watch.hidden = true;
   });
   dialog.addEventListener("close", () => {
     if (dialog.dataset.kept !== "true") sender.stop();
@@ -82,15 +88,16 @@ export function openBroadcast(go, changed) {
   });
 }
 
-/** @param {Sender} sender @param {() => void} changed */
-function badge(sender, changed) {
+/** @param {Sender} sender @param {import("./manage.js").Around} around */
+function badge(sender, { toast, changed }) {
   const stop = h("button", { class: "button", type: "button" }, icon("close"), "Stop sending");
   const element = h("div", { class: "sending", role: "group", "aria-label": "This device's camera is being sent" }, sender.video, stop);
-  stop.addEventListener("click", () => {
-    sender.stop();
+  stop.addEventListener("click", () => sender.stop());
+  sender.addEventListener("end", () => {
+    element.remove();
+    if (sender.refusal !== "") toast(sender.refusal);
     changed();
   });
-  sender.addEventListener("end", () => element.remove());
   return element;
 }
 
@@ -98,6 +105,8 @@ function badge(sender, changed) {
 class Sender extends EventTarget {
   id = ownId();
   paused = false;
+  /** Why the server takes nothing from here, once it has ended for that. */
+  refusal = "";
   /** @type {MediaStream | null} */
   #stream = null;
   /** Whether it was stopped: it does not begin again. */
@@ -111,6 +120,8 @@ class Sender extends EventTarget {
   #sentAt = 0;
   /** Whether an answer is due. */
   #asked = false;
+  /** Whether the server has ever taken a picture. */
+  #taken = false;
 
   /** @param {HTMLVideoElement} video @param {(text: string) => void} tell */
   constructor(video, tell) {
@@ -188,15 +199,24 @@ class Sender extends EventTarget {
   #closed(code) {
     clearTimeout(this.#timer);
     if (this.#stream === null) return;
-    this.tell(CLOSED[code] ?? "The connection was lost; it is tried again.");
-    if (code !== 4409 && code !== 4415) this.#timer = window.setTimeout(() => this.#connect(), 3000);
+    // Once pictures were taken it is this page's own line that is in the way: the server notices late that it is lost.
+    const own = code === TAKEN && this.#taken;
+    const why = (own ? "" : CLOSED[code]) || "The connection was lost; it is tried again.";
+    this.tell(why);
+    if (code === NO_PICTURE || (code === TAKEN && !own)) {
+      this.refusal = why;
+      this.stop();
+    } else this.#timer = window.setTimeout(() => this.#connect(), AGAIN);
   }
 
   /** @param {string} answer */
   #answered(answer) {
     this.#asked = false;
     const now = performance.now();
-    if (answer === "ack") this.#sent += 1;
+    if (answer === "ack") {
+      this.#sent += 1;
+      this.#taken = true;
+    }
     if (now - this.#since > 2000) {
       const rate = (1000 * this.#sent) / (now - this.#since);
       this.tell(this.paused ? "Paused" : `Sending ${rate.toFixed(0)} pictures a second`);

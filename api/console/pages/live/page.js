@@ -263,10 +263,7 @@ export class LivePage {
   }
 
   #broadcast() {
-    openBroadcast(
-      (path) => this.router.go(path),
-      () => this.feed.refresh(),
-    );
+    openBroadcast(this.around, (path) => this.router.go(path));
   }
 
   get #tile() {
