@@ -1,30 +1,41 @@
-// What was said and is not acknowledged yet: sent in the background, kept in this browser until the server has it.
+// What was said and is not acknowledged yet: sent in the background, whichever page is looked at, and kept in this
+// browser until the server has it.
 
 import { ApiError, backoff, change } from "../../api.js";
 import { keep, recall } from "../../stored.js";
 
-/** @typedef {{frame: string, state: "labelled" | "skipped", faces: {label: string, box: number[]}[], holder: string | null}} Said */
+/**
+ * What is sent, and the frame as it was offered: by it a label that is refused can be looked at again.
+ * @typedef {{
+ *   frame: string, state: "labelled" | "skipped", faces: {label: string, box: number[]}[], holder: string | null,
+ *   about: import("./supply.js").ToLabel,
+ * }} Said
+ */
 
-const STORED = "outbox";
+const WAITING = "outbox";
+const REFUSED = "outbox-refused";
+
+/** @param {BeforeUnloadEvent} event */
+const hold = (event) => event.preventDefault();
 
 /** Tells «change» whenever something was sent, failed or was refused. */
 export class Outbox extends EventTarget {
   /** @type {Map<string, Said>} by frame: a later one takes the place of an earlier one */
   #waiting;
   /** @type {{said: Said, message: string}[]} what the server will never take as it is */
-  refused = [];
+  refused = recall(REFUSED, []);
   /** Why the last try failed; empty while all goes well. */
   problem = "";
-  /** How many were acknowledged since the page was opened. */
+  /** How many were acknowledged since this was made. */
   saved = 0;
   #busy = false;
   #failures = 0;
   #timer = 0;
-  #stopped = false;
 
   constructor() {
     super();
-    this.#waiting = new Map(recall(STORED, /** @type {Said[]} */ ([])).map((said) => [said.frame, said]));
+    this.#waiting = new Map(recall(WAITING, /** @type {Said[]} */ ([])).map((said) => [said.frame, said]));
+    this.#guard();
     this.#send();
   }
 
@@ -40,6 +51,7 @@ export class Outbox extends EventTarget {
   put(said) {
     this.#waiting.delete(said.frame);
     this.#waiting.set(said.frame, said);
+    this.refused = this.refused.filter((other) => other.said.frame !== said.frame);
     this.#store();
     this.#send();
   }
@@ -47,27 +59,24 @@ export class Outbox extends EventTarget {
   /** Take the oldest refusal away, and return it. */
   takeRefused() {
     const first = this.refused.shift();
+    this.#store();
     this.#tell();
     return first;
   }
 
   retry() {
-    clearTimeout(this.#timer);
     this.#send();
   }
 
-  stop() {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-  }
-
   async #send() {
-    if (this.#busy || this.#stopped) return;
+    if (this.#busy) return;
     this.#busy = true;
-    while (this.#waiting.size > 0 && !this.#stopped) {
+    clearTimeout(this.#timer);
+    while (this.#waiting.size > 0) {
       const [said] = this.#waiting.values();
+      const { about: _, ...label } = said;
       try {
-        await change("POST", "/labels", said);
+        await change("POST", "/labels", label);
         this.saved += 1;
         this.problem = "";
         this.#failures = 0;
@@ -95,10 +104,21 @@ export class Outbox extends EventTarget {
   }
 
   #store() {
-    keep(STORED, [...this.#waiting.values()]);
+    keep(WAITING, [...this.#waiting.values()]);
+    keep(REFUSED, this.refused);
+    this.#guard();
+  }
+
+  /** Nobody leaves Maskwatch unasked while something waits. */
+  #guard() {
+    if (this.#waiting.size > 0) window.addEventListener("beforeunload", hold);
+    else window.removeEventListener("beforeunload", hold);
   }
 
   #tell() {
     this.dispatchEvent(new Event("change"));
   }
 }
+
+/** The one that all visits to the page share: it goes on sending while another page is looked at. */
+export const outbox = new Outbox();

@@ -4,12 +4,12 @@ import { Feed, UNAUTHORIZED } from "../../api.js";
 import { failed, locked, putCard } from "../../cards.js";
 import { h, icon, setText } from "../../element.js";
 import { Desk } from "./desk.js";
-import { Outbox } from "./outbox.js";
+import { outbox } from "./outbox.js";
 import { Panel } from "./panel.js";
 import { Strip } from "./strip.js";
-import { Supply } from "./supply.js";
+import { Sheet, Supply } from "./supply.js";
 
-/** @typedef {import("./supply.js").Sheet} Sheet */
+/** @typedef {import("./outbox.js").Said} Said */
 /** @typedef {import("../../states.js").Label} Label */
 
 const PROGRESS_EVERY = 10_000;
@@ -31,7 +31,7 @@ export class ReviewPage {
   /** @param {HTMLElement} root @param {any} app */
   constructor(root, { shell, keys }) {
     this.shell = shell;
-    this.outbox = new Outbox();
+    this.outbox = outbox;
     this.supply = new Supply(() => this.outbox.frames);
     this.progress = new Feed("/labels/progress", { every: PROGRESS_EVERY });
     this.desk = new Desk(() => this.#updated());
@@ -55,12 +55,9 @@ export class ReviewPage {
     this.element = h("div", { class: "review" }, this.message, this.work, this.panel.element, this.status);
     root.append(this.element);
     this.supply.addEventListener("change", () => this.#heard());
-    this.outbox.addEventListener("change", () => this.#sent());
+    this.sent = () => this.#sent();
+    this.outbox.addEventListener("change", this.sent);
     this.progress.addEventListener("change", () => this.panel.showProgress(this.progress.data));
-    this.leaving = (/** @type {BeforeUnloadEvent} */ event) => {
-      if (this.outbox.size > 0) event.preventDefault();
-    };
-    window.addEventListener("beforeunload", this.leaving);
     this.#bind(keys);
     this.supply.refill();
     this.progress.refresh();
@@ -73,9 +70,8 @@ export class ReviewPage {
 
   unmount() {
     for (const unbind of this.#unbind) unbind();
-    window.removeEventListener("beforeunload", this.leaving);
+    this.outbox.removeEventListener("change", this.sent);
     this.supply.stop();
-    this.outbox.stop();
     this.progress.stop();
     this.desk.dispose();
   }
@@ -155,7 +151,7 @@ export class ReviewPage {
     this.#done.push(sheet);
     this.#done.splice(0, this.#done.length - STEPS_BACK);
     this.#times.push(performance.now());
-    this.outbox.put({ frame: sheet.frame, state, faces, holder: this.supply.holder });
+    this.outbox.put({ frame: sheet.frame, state, faces, holder: this.supply.holder, about: sheet.about });
     this.supply.next();
     const what = state === "skipped" ? "Skipped" : faces.length === 0 ? "Saved: no face" : `Saved: ${faces.length} ${faces.length === 1 ? "face" : "faces"}`;
     setText(this.status, `${what}. ${this.supply.current?.about.text ?? ""}`);
@@ -181,9 +177,11 @@ export class ReviewPage {
   /** A label that was refused comes back to the desk, as it was. */
   #takeRefused() {
     const refused = this.outbox.takeRefused();
-    const at = this.#done.findIndex(({ frame }) => frame === refused?.said.frame);
-    if (at < 0) return;
-    const [sheet] = this.#done.splice(at, 1);
+    if (refused?.said.about === undefined) return;
+    const { said } = refused;
+    const at = this.#done.findIndex(({ frame }) => frame === said.frame);
+    // It may have been said in an earlier visit.
+    const sheet = at < 0 ? sheetOf(said) : this.#done.splice(at, 1)[0];
     if (this.#shown !== null) this.#shown.faces = this.desk.marks.faces;
     this.#shown = null;
     this.supply.back(sheet);
@@ -246,6 +244,14 @@ export class ReviewPage {
     const finished = this.outbox.saved > 0;
     return { id: `empty ${finished}`, element: nothing(finished) };
   }
+}
+
+/** A frame with what was said about it. @param {Said} said @returns {Sheet} */
+function sheetOf({ about, state, faces }) {
+  const sheet = new Sheet(about);
+  sheet.said = state;
+  if (state === "labelled") sheet.faces = /** @type {Sheet["faces"]} */ (faces);
+  return sheet;
 }
 
 function skeleton() {

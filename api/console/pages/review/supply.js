@@ -125,6 +125,7 @@ export class Supply extends EventTarget {
   back(sheet) {
     this.#load(sheet);
     this.#left.delete(sheet.frame);
+    for (const other of this.sheets) if (other.frame === sheet.frame && other !== sheet) other.rest();
     this.sheets = [sheet, ...this.sheets.filter(({ frame }) => frame !== sheet.frame)];
     for (const far of this.sheets.splice(HELD + 1)) {
       far.rest();
