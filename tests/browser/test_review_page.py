@@ -324,6 +324,23 @@ def test_a_frame_whose_picture_is_gone_is_passed_over(open_page: Open, asked: Co
     assert asked.labels.said[0].frame == "door-2:s1:2"
 
 
+def test_a_picture_that_does_not_come_says_why_and_is_tried_again(open_page: Open, asked: ConsoleServer) -> None:
+    page = open_page("/system", troubled=True)
+    problem = '{"detail": "The picture cannot be read: Kafka is away."}'
+    page.route("**/labels/pictures/*", lambda route: route.fulfill(status=503, body=problem))
+    page.get_by_role("link", name="Review").click()
+    expect(page.get_by_role("heading", name="The frame's picture cannot be fetched")).to_be_visible()
+    expect(page.get_by_text("The picture cannot be read: Kafka is away.")).to_be_visible()
+    page.get_by_role("button", name="Try again now").click()
+    expect(page.get_by_role("button", name="Confirm")).to_be_disabled()
+    page.unroute("**/labels/pictures/*")
+    # By itself, and long before the frames' leases are prolonged.
+    expect(box(page, 1)).to_be_visible(timeout=10_000)
+    confirm(page)
+    saved(asked, page, 1)
+    assert asked.labels.said[0].frame == "door-2:s1:1"
+
+
 def test_the_token_opens_it(open_page: Open, asked: ConsoleServer) -> None:
     asked.token = "sesame"  # noqa: S105  # this test's own
     page = open_page("/review", troubled=True)

@@ -194,7 +194,7 @@ export class ReviewPage {
     if (sheet !== this.#shown && sheet?.bitmap) this.#put(sheet);
     if (sheet === null) this.#shown = null;
     // A frame whose picture is gone is nobody's to label.
-    if (sheet !== null && sheet !== this.#shown && sheet.error !== null && [404, 410, 422].includes(sheet.error.status)) {
+    if (sheet !== null && sheet !== this.#shown && sheet.gone) {
       this.supply.next();
       return;
     }
@@ -238,8 +238,11 @@ export class ReviewPage {
     const { error, heard, current } = this.supply;
     if (error?.status === UNAUTHORIZED) return { id: "token", element: locked() };
     if (current !== null && this.#shown === current) return null;
+    const again = { refresh: () => this.supply.refill() };
     if (error !== null && current === null)
-      return { id: `error ${error.message}`, element: failed("The frames to label cannot be read", error, { refresh: () => this.supply.refill() }) };
+      return { id: `error ${error.message}`, element: failed("The frames to label cannot be read", error, again) };
+    if (current !== null && current.error !== null)
+      return { id: `picture ${current.error.message}`, element: failed("The frame's picture cannot be fetched", current.error, again) };
     if (!heard || current !== null) return { id: "loading", element: skeleton() };
     const finished = this.outbox.saved > 0;
     return { id: `empty ${finished}`, element: nothing(finished) };

@@ -41,6 +41,11 @@ export class Sheet {
     return this.about.frame;
   }
 
+  /** Whether there will never be a picture: it is gone, or none at all. */
+  get gone() {
+    return this.error !== null && [404, 410, 422].includes(this.error.status);
+  }
+
   /** Load the picture, once; decoded off the main thread. */
   load() {
     if (this.bitmap !== null) return Promise.resolve();
@@ -51,10 +56,10 @@ export class Sheet {
   }
 
   async #load() {
-    this.error = null;
     try {
       this.blob ??= (await picture(`/labels/pictures/${encodeURIComponent(this.frame)}`)).blob;
       this.bitmap = await createImageBitmap(this.blob);
+      this.error = null;
       this.#draw(this.bitmap);
     } catch (error) {
       this.error = error instanceof ApiError ? error : new ApiError("The picture cannot be decoded.", 422);
@@ -165,7 +170,7 @@ export class Supply extends EventTarget {
       this.#busy = false;
     }
     const wait = this.error !== null || this.sheets.length < HELD ? AGAIN : PROLONG;
-    if (!document.hidden) this.#timer = window.setTimeout(() => this.refill(), wait);
+    this.#refillIn(wait);
     this.dispatchEvent(new Event("change"));
     if (this.#again) {
       this.#again = false;
@@ -199,7 +204,15 @@ export class Supply extends EventTarget {
   async #load(sheet) {
     if (sheet.bitmap !== null) return;
     await sheet.load();
+    // A refill tries every missing picture again; the next one that is due may be far.
+    if (sheet.error !== null && !sheet.gone && this.sheets.includes(sheet)) this.#refillIn(AGAIN);
     this.dispatchEvent(new Event("change"));
+  }
+
+  /** @param {number} wait in milliseconds */
+  #refillIn(wait) {
+    clearTimeout(this.#timer);
+    if (!document.hidden && !this.#stopped.signal.aborted) this.#timer = window.setTimeout(() => this.refill(), wait);
   }
 
   #giveBack() {
