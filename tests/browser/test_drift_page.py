@@ -196,6 +196,17 @@ def test_a_gap_in_the_signals_is_a_hole_and_not_a_line(open_page: Open, server: 
     assert holes == [0, 1, 2, -1, 3, 4]
 
 
+def test_what_has_left_the_range_is_let_go(open_page: Open, server: ConsoleServer) -> None:
+    page = open_page("/drift")
+    found = page.evaluate(
+        "import('/console/pages/drift/lane.js').then(({ joined }) => {"
+        " const series = (times, name) => ({ times, signals: { [name]: { middle: times } } });"
+        " return joined(series([1, 2, 3], 'score'), series([4], 'faces'), 2); })"
+    )
+    assert found["times"] == [2, 3, 4]
+    assert [found["signals"][name]["middle"] for name in ("score", "faces")] == [[2, 3, None], [None, None, 4]]
+
+
 def test_a_signal_that_comes_rarely_is_drawn_where_it_came_and_is_no_trouble_where_it_did_not(
     open_page: Open, drifted: ConsoleServer
 ) -> None:
@@ -224,6 +235,14 @@ def test_new_windows_and_episodes_come_by_themselves(open_page: Open, server: Co
     expect(lane(page, "Desk").locator(".lane-state")).to_have_text("As usual")
     expect(drawn(page, "Desk").locator(".chart-value")).to_have_text(re.compile(r"0\.4\d"))
     expect(page.locator("a.alerts")).to_be_hidden()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for _ in range(2):
+        with page.expect_response(f"{server.url}/signals"):
+            pass
+    # Kafka is read for nobody who has seen it all.
+    assert [url for url in asked if "/signals/desk" in url] == []
+    now = datetime.now(UTC)
     dark = now + timedelta(seconds=1)
     later = drifting.windows("desk", now + timedelta(seconds=2), 31, dark=(dark, dark + timedelta(hours=1)))
     server.drift.watch("desk", later, "Desk")

@@ -8,6 +8,8 @@ import { SignalChart } from "./signal-chart.js";
 import { signalOf } from "./signals.js";
 
 /** @typedef {import("./signal-chart.js").Column} Column */
+/** @typedef {{times: number[], signals: Record<string, Column>}} Series one value of each part for each time */
+/** @typedef {Series & {from: number, next: string, seen: string | null}} Past read from there until `next`, when that was seen */
 /** @typedef {{camera: string, name: string, state: "learning" | "watching" | "drifting" | "silent", learned: number,
  *   seen: string | null, episode: string | null, signals: {signal: string, shifted: boolean}[]}} Camera */
 /** @typedef {{id: string, camera: string, kind: string, state: "open" | "acknowledged" | "ended", since: string,
@@ -15,6 +17,8 @@ import { signalOf } from "./signals.js";
 /** @typedef {{range: [number, number], zoomed: boolean, now: number}} View times in seconds since 1970 */
 
 const POINTS = 720;
+/** So much more than the range is kept, in seconds: lines reach its edge, and the server's clock may be found earlier. */
+const BEYOND = 120;
 /** Rows of the table; it says that there are more. */
 const ROWS = 60;
 
@@ -30,7 +34,7 @@ export class Lane {
   open = false;
   /** @type {Map<string, SignalChart>} */
   charts = new Map();
-  /** @type {{times: number[], signals: Record<string, Column>, from: number, next: string} | null} */
+  /** @type {Past | null} */
   #past = null;
   /** How often the range became another: an answer that was asked for before is of no use. */
   #ranges = 0;
@@ -107,22 +111,27 @@ export class Lane {
     if (open) this.load();
   }
 
-  /** Read what is not known yet of the range that is shown. */
+  /** Read what is not known yet of the range that is shown, if there is anything. */
   async load() {
     const view = this.#view;
     if (view === null || this.#asking || this.#disposed) return;
     const [past, ranges] = [this.#past, this.#ranges];
+    const { camera, seen } = this.camera;
     const from = view.zoomed && past !== null ? past.from : view.range[0];
     const known = past !== null && past.from <= from + 1;
+    // Of much there is a part at a time: it is read on until what was seen is there.
+    if (known && past.seen === seen && (seen === null || Date.parse(past.next) > Date.parse(seen))) return;
     const since = known ? past.next : new Date(from * 1000).toISOString();
     this.#asking = true;
     try {
-      const path = `/signals/${this.camera.camera}?since=${encodeURIComponent(since)}&points=${POINTS}`;
+      const path = `/signals/${camera}?since=${encodeURIComponent(since)}&points=${POINTS}`;
       const [answer, library] = await Promise.all([getJson(path), chartLibrary()]);
       if (!this.#disposed && ranges === this.#ranges) {
         this.library = library;
-        this.#past = known ? joined(past, answer) : { ...answer, from };
-        this.note.hidden = this.#past.times.length > 0;
+        const begin = known && !view.zoomed ? Math.max(past.from, from - BEYOND) : from;
+        const series = known ? joined(past, answer, begin) : answer;
+        this.#past = { ...series, from: begin, next: answer.next, seen };
+        this.note.hidden = series.times.length > 0;
         setText(this.note, this.#nothing());
         this.#draw();
       }
@@ -297,11 +306,15 @@ function mark(episode) {
 }
 
 /**
- * @param {{times: number[], signals: Record<string, Column>, from: number, next: string}} past
- * @param {{times: number[], signals: Record<string, Column>, next: string}} more what came since
+ * Put what came since behind what is known, and let go of what the range has left behind.
+ *
+ * @param {Series} past @param {Series} more @param {number} from in seconds since 1970
+ * @returns {Series}
  */
-function joined(past, more) {
-  if (more.times.length === 0) return { ...past, next: more.next };
+export function joined(past, more, from) {
+  const first = past.times.findIndex((time) => time >= from);
+  const left = first < 0 ? past.times.length : first;
+  if (left === 0 && more.times.length === 0) return past;
   const names = [...new Set([...Object.keys(past.signals), ...Object.keys(more.signals)])];
   const hole = (/** @type {number[]} */ times, /** @type {string} */ part) => times.map(() => (part === "shifted" ? false : null));
   const parts = /** @type {(keyof Column)[]} */ (["low", "middle", "high", "reference_low", "reference_middle", "reference_high", "effect", "threshold", "shifted"]);
@@ -311,10 +324,10 @@ function joined(past, more) {
       Object.fromEntries(
         parts.map((part) => [
           part,
-          [...(past.signals[name]?.[part] ?? hole(past.times, part)), ...(more.signals[name]?.[part] ?? hole(more.times, part))],
+          [...(past.signals[name]?.[part] ?? hole(past.times, part)).slice(left), ...(more.signals[name]?.[part] ?? hole(more.times, part))],
         ]),
       ),
     ]),
   );
-  return { times: [...past.times, ...more.times], signals: /** @type {any} */ (signals), from: past.from, next: more.next };
+  return { times: [...past.times.slice(left), ...more.times], signals: /** @type {any} */ (signals) };
 }
