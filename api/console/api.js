@@ -1,7 +1,11 @@
 // Asks the server: single requests with a time-out, and feeds that ask again and again and come back by themselves.
 
+import { hearServerTime } from "./clock.js";
+
 const TIMEOUT = 5000;
 const STILL_TIMEOUT = 30_000;
+/** An answer's date is cut to seconds, and servers write it anew once a second. */
+const DATE_BEHIND = 2000;
 export const UNAUTHORIZED = 401;
 const SIGNED_IN = "signed-in";
 
@@ -125,6 +129,7 @@ async function ask(path, request, accept = []) {
   let body;
   try {
     response = await fetch(path, { ...request, signal: AbortSignal.timeout(TIMEOUT) });
+    hearServerTime(response.headers.get("date") ?? "", DATE_BEHIND);
     body = await response.text();
   } catch (error) {
     const late = error instanceof DOMException && error.name === "TimeoutError";

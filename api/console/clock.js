@@ -10,12 +10,14 @@ let heard = -Infinity;
  * Learn from a time that the server has just sent. Messages come late and never early, so the greatest difference is
  * the truest.
  *
- * @param {string} time RFC 3339
+ * @param {string} time RFC 3339, or as HTTP writes it; anything else tells nothing
+ * @param {number} [coarse] milliseconds by which it may be behind: what agrees with it so far is left as it is
  */
-export function hearServerTime(time) {
+export function hearServerTime(time, coarse = 0) {
   const difference = Date.parse(time) - Date.now();
   const since = performance.now() - heard;
-  if (Number.isNaN(difference) || (difference <= offset && since < TRUSTED)) return;
+  const agrees = difference <= offset && (since < TRUSTED || offset <= difference + coarse);
+  if (Number.isNaN(difference) || agrees) return;
   offset = difference;
   heard = performance.now();
 }

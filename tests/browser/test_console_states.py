@@ -42,6 +42,25 @@ def test_figures_stand_under_the_picture(open_page: Open, server: ConsoleServer)
     )
 
 
+def test_dates_that_are_cut_to_seconds_make_no_age_worse(open_page: Open) -> None:
+    # A copy of the clock, which no feed tells anything.
+    ahead = open_page("/system").evaluate("""async () => {
+      const { hearServerTime, serverNow } = await import("/console/clock.js?copy");
+      let passed = 0;
+      Date.now = () => 1_800_000_000_000 + passed;
+      performance.now = () => passed;
+      const at = (ahead) => new Date(Date.now() + ahead).toISOString();
+      const hear = (time, coarse) => {
+        hearServerTime(time, coarse);
+        return serverNow() - Date.now();
+      };
+      const soon = [hear(at(700)), hear(at(-800), 2000)];
+      passed = 11 * 60_000;
+      return [...soon, hear(at(-800), 2000), hear("", 2000), hear(at(-5000), 2000)];
+    }""")
+    assert ahead == [700, 700, 700, 700, -5000]
+
+
 def test_an_old_picture_is_dimmed_and_says_how_old_it_is(open_page: Open, server: ConsoleServer) -> None:
     server.script("demo").behaviour = "stale"
     server.script("demo").age = 12.0

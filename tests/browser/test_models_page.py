@@ -59,6 +59,12 @@ def test_the_model_in_service_and_what_became_of_every_version(open_page: Open, 
     expect(entry(page, "A round was stopped")).to_contain_text("Stopped by ann.")
 
 
+def test_times_are_right_on_a_device_whose_clock_is_wrong(open_page: Open, trained: ConsoleServer) -> None:
+    behind = "{ const now = Date.now; Date.now = () => now() - 2 * 3_600_000; }"
+    page = open_page("/models", script=behind)
+    expect(entry(page, "20261101").locator("time")).to_have_text("1 d ago")
+
+
 def test_rolling_back_asks_once_and_every_version_says_so(open_page: Open, trained: ConsoleServer) -> None:
     page = open_page("/models")
     page.get_by_role("button", name="Roll back to v3").click()
