@@ -92,3 +92,20 @@ export function icon(name) {
 export function setText(/** @type {Node} */ node, /** @type {string} */ text) {
   if (node.textContent !== text) node.textContent = text;
 }
+
+/**
+ * Put other children in the place of those that are there. What had the focus keeps it; if it is gone, then what has the
+ * same `data-keep`, the first control, or the place itself has it: nobody is thrown back to the page's start.
+ *
+ * @param {HTMLElement} place @param {...(Node | string)} children
+ */
+export function replaceKeeping(place, ...children) {
+  const focused = document.activeElement;
+  const within = focused instanceof HTMLElement && focused !== place && place.contains(focused);
+  place.replaceChildren(...children);
+  if (!within) return;
+  const { keep } = focused.dataset;
+  const same = place.contains(focused) ? focused : keep === undefined ? null : place.querySelector(`[data-keep="${keep}"]`);
+  const next = same ?? place.querySelector("a, button") ?? place;
+  /** @type {HTMLElement} */ (next).focus();
+}

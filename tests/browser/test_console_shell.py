@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Open
 from tests.support import judged
@@ -189,6 +189,23 @@ def test_what_is_seen_can_be_read_and_heard(open_page: Open, server: ConsoleServ
     expect(rows.nth(1)).to_contain_text("0.95")
     expect(page.locator(".stage > [role=status]")).to_have_text("Demo scene: 1 with mask, 1 without mask, 1 incorrect")
     expect(canvas(page)).to_have_attribute("aria-label", "Demo scene: 1 with mask, 1 without mask, 1 incorrect")
+
+
+def test_a_button_that_becomes_another_keeps_the_focus(open_page: Open, server: ConsoleServer) -> None:
+    demo = server.script("demo")
+    demo.managed = True
+    page = open_page("/live/demo")
+
+    def pause(route: Route) -> None:
+        demo.paused = not demo.paused
+        route.fulfill(json={})
+
+    page.route("**/cameras/demo", pause)
+    page.get_by_role("button", name="Pause").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Resume")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Pause")).to_be_focused()
 
 
 # How it is made

@@ -277,6 +277,13 @@ def test_an_episode_is_told_with_its_evidence(open_page: Open, drifted: ConsoleS
     expect(first.locator("canvas")).to_be_visible()
     first.get_by_text("Table").click()
     expect(first.locator("tbody tr")).to_have_count(drifting.BARS)
+    # The figures go on, and what was opened stays open and at hand.
+    episode = drifted.drift.table.episode("door-2:s1:812:drift")
+    weaker = tuple(msgspec.structs.replace(shift, effect=0.91) for shift in episode.shifts)
+    drifted.drift.tell(msgspec.structs.replace(episode, shifts=weaker))
+    expect(first).to_contain_text("D 0.91 of 1")
+    expect(first.locator("tbody tr").first).to_be_visible()
+    expect(first.locator("summary")).to_be_focused()
 
 
 def test_an_episode_says_what_labels_say_of_it(open_page: Open, drifted: ConsoleServer) -> None:
@@ -304,6 +311,7 @@ def test_the_one_next_step_is_to_acknowledge_and_then_to_look(open_page: Open, d
     expect(page.locator(".story-facts")).to_contain_text("local acknowledged it")
     expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
     expect(page.get_by_role("link", name="Look at the camera now")).to_have_attribute("href", "/live/door-2")
+    expect(page.get_by_role("link", name="Look at the camera now")).to_be_focused()
     expect(page.locator("a.alerts")).to_be_hidden()
 
 

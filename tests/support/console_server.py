@@ -72,6 +72,8 @@ class Script:
     state: Literal["online", "offline", "unknown"] = "online"
     since: datetime | None = None
     reason: str = ""
+    managed: bool = False
+    paused: bool = False
     rate: float = 10.0
     behaviour: Behaviour = "live"
     age: float = 0.06
@@ -306,6 +308,8 @@ def _camera(script: Script) -> dict[str, Any]:
         "state": script.state,
         "since": None if script.since is None else script.since.isoformat(),
         "reason": script.reason,
+        "managed": script.managed,
+        "paused": script.paused,
         "recorded": 1.0,
     }
 

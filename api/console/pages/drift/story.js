@@ -3,7 +3,7 @@
 import { ApiError, change, getJson, picture } from "../../api.js";
 import { chartLibrary, onThemeChange } from "../../chart.js";
 import { serverNow } from "../../clock.js";
-import { h, icon, setText } from "../../element.js";
+import { h, icon, replaceKeeping, setText } from "../../element.js";
 import { ago, clock, exact, span, timeElement } from "../../time.js";
 import { histogram } from "./histogram.js";
 import { spanOf } from "./lane.js";
@@ -48,7 +48,7 @@ export class Story {
     this.facts = h("p", { class: "story-facts" });
     this.labels = h("p", { class: "story-labels" });
     this.sentence = h("h2", {});
-    this.next = h("section", { class: "next", "aria-label": "Next step" });
+    this.next = h("section", { class: "next", "aria-label": "Next step", tabindex: "-1" });
     this.before = frame("Before");
     this.after = frame("After");
     this.shifts = h("div", { class: "shifts" });
@@ -113,7 +113,7 @@ export class Story {
       ".",
     ];
     const key = said.map((part) => (typeof part === "string" ? part : part.textContent)).join("");
-    if (this.facts.textContent !== key) this.facts.replaceChildren(...said);
+    if (this.facts.textContent !== key) replaceKeeping(this.facts, ...said);
   }
 
   /** What people's labels say of it. @param {Whole} episode */
@@ -124,7 +124,8 @@ export class Story {
     const confirmed = confirmation?.confirmed === true;
     this.labels.dataset.confirmed = String(confirmed);
     const sentence = `${said.charAt(0).toUpperCase()}${said.slice(1)}.`;
-    this.labels.replaceChildren(
+    replaceKeeping(
+      this.labels,
       ...(confirmed ? [icon("drifting"), h("strong", {}, sentence)] : [sentence, " ", h("a", { href: "/review" }, "Label frames")]),
     );
   }
@@ -133,7 +134,7 @@ export class Story {
   #offer({ id, state, camera, kind, alert }) {
     const look = h("a", { class: "button outlined", href: `/live/${camera}` }, "Look at the camera now");
     if (state === "ended") {
-      this.next.replaceChildren(h("p", {}, h("strong", {}, "Nothing to do."), " The camera is watched on."));
+      replaceKeeping(this.next, h("p", {}, h("strong", {}, "Nothing to do."), " The camera is watched on."));
       return;
     }
     const advice = {
@@ -142,13 +143,16 @@ export class Story {
       quality: "The model agrees with people less than it did: label a few more frames of this camera.",
     }[kind];
     if (state === "acknowledged" || alert === null) {
-      this.next.replaceChildren(h("p", {}, h("strong", {}, "Next: look at the camera."), ` ${advice}`), look);
+      replaceKeeping(this.next, h("p", {}, h("strong", {}, "Next: look at the camera."), ` ${advice}`), look);
       look.classList.replace("outlined", "primary");
       return;
     }
     const acknowledge = h("button", { class: "button primary", type: "button" }, "Acknowledge");
+    let acting = false;
     acknowledge.addEventListener("click", async () => {
-      acknowledge.disabled = true;
+      // Not disabled meanwhile: that would take the focus away from what comes in its place.
+      if (acting) return;
+      acting = true;
       try {
         await change("POST", `/alerts/${encodeURIComponent(id)}/ack`);
         this.around.toast("Acknowledged: the alert is off for everybody");
@@ -157,10 +161,11 @@ export class Story {
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         this.around.toast(error.message);
-        acknowledge.disabled = false;
+        acting = false;
       }
     });
-    this.next.replaceChildren(
+    replaceKeeping(
+      this.next,
       h("p", {}, h("strong", {}, "Next: say that you know of it."), ` ${advice}`),
       h("div", { class: "actions" }, acknowledge, look),
     );
@@ -194,10 +199,21 @@ export class Story {
     const key = JSON.stringify(episode.shifts.map(({ signal, effect, shifted }) => [signal, effect, shifted]));
     if (this.shifts.dataset.key === key) return;
     this.shifts.dataset.key = key;
-    for (const chart of this.#charts.values()) chart.dispose();
-    this.#charts.clear();
-    this.#curvesUntil = 0;
-    this.shifts.replaceChildren(...episode.shifts.map(row));
+    const shown = /** @type {Map<string | undefined, HTMLElement>} */ (
+      new Map([...this.shifts.children].map((element) => [element.dataset.shift, element]))
+    );
+    const rows = episode.shifts.map((shift) => {
+      const known = shown.get(shift.signal);
+      if (known === undefined) this.#curvesUntil = 0;
+      return known === undefined ? row(shift) : renewed(known, row(shift));
+    });
+    for (const [signal, chart] of this.#charts) {
+      if (episode.shifts.some((shift) => shift.signal === signal)) continue;
+      chart.dispose();
+      this.#charts.delete(signal);
+    }
+    if (rows.length === shown.size && rows.every((element, at) => this.shifts.children[at] === element)) return;
+    replaceKeeping(this.shifts, ...rows);
   }
 
   /** The curve of each shifted signal, around the episode. @param {Whole} episode */
@@ -239,6 +255,22 @@ export class Story {
     const nothing = () => {};
     return { zoom: nothing, zoomBy: nothing, reset: nothing, hover: nothing, say: (/** @type {string} */ text) => setText(this.said, text) };
   }
+}
+
+/**
+ * Write a row's figures anew; its curve stays, and so does what a person has opened or come to.
+ *
+ * @param {HTMLElement} known @param {HTMLElement} fresh
+ */
+function renewed(known, fresh) {
+  const [before, after] = [known, fresh].map((element) => element.querySelector("details"));
+  const focused = before?.contains(document.activeElement) === true;
+  if (before && after) after.open = before.open;
+  known.dataset.shifted = fresh.dataset.shifted;
+  for (const part of [".shift-head", ".shift-bars"])
+    known.querySelector(part)?.replaceWith(/** @type {Element} */ (fresh.querySelector(part)));
+  if (focused) after?.querySelector("summary")?.focus();
+  return known;
 }
 
 /** @param {Shift} shift */

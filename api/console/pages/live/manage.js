@@ -160,14 +160,15 @@ export function cameraActions(camera, { toast, changed }) {
   };
   const path = `/cameras/${camera.id}`;
   const name = camera.name || camera.id;
-  const buttons = [button("Change…", () => openChangeCamera(camera, { toast, changed }))];
+  const buttons = [button("change", "Change…", () => openChangeCamera(camera, { toast, changed }))];
   if (camera.state === "offline" && !camera.paused)
-    buttons.push(button("Try again now", act(() => change("PATCH", path, {}), `«${name}» is tried again`)));
+    buttons.push(button("wake", "Try again now", act(() => change("PATCH", path, {}), `«${name}» is tried again`)));
   buttons.push(
+    // One and the same button to whoever presses it twice.
     camera.paused
-      ? button("Resume", act(() => change("PATCH", path, { paused: false }), `«${name}» goes on`))
-      : button("Pause", act(() => change("PATCH", path, { paused: true }), `«${name}» is paused`)),
-    button("Remove…", () => openRemove(name, act(() => change("DELETE", path), `«${name}» is removed`))),
+      ? button("pause", "Resume", act(() => change("PATCH", path, { paused: false }), `«${name}» goes on`))
+      : button("pause", "Pause", act(() => change("PATCH", path, { paused: true }), `«${name}» is paused`)),
+    button("remove", "Remove…", () => openRemove(name, act(() => change("DELETE", path), `«${name}» is removed`))),
   );
   return buttons;
 }
@@ -186,7 +187,7 @@ function openRemove(name, remove) {
   });
 }
 
-/** @param {string} text @param {() => void} run */
-function button(text, run) {
-  return h("button", { class: "button outlined", type: "button", onclick: run }, text);
+/** @param {string} keep what it is called as long as it does the same @param {string} text @param {() => void} run */
+function button(keep, text, run) {
+  return h("button", { class: "button outlined", type: "button", dataset: { keep }, onclick: run }, text);
 }

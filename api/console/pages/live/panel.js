@@ -1,6 +1,6 @@
 // Beside one camera: every face of the drawn frame as a table, and what is known of the camera.
 
-import { h, setText } from "../../element.js";
+import { h, replaceKeeping, setText } from "../../element.js";
 import { countStates, sayCounts, stateChip } from "../../states.js";
 
 /** How often a screen reader may be told what changed, in milliseconds. */
@@ -75,7 +75,7 @@ export class Panel {
     const can = JSON.stringify([camera.id, camera.name, camera.state, camera.paused, camera.managed]);
     if (this.actions.dataset.key !== can) {
       this.actions.dataset.key = can;
-      this.actions.replaceChildren(...this.actionsOf(camera));
+      replaceKeeping(this.actions, ...this.actionsOf(camera));
     }
     const key = JSON.stringify(facts);
     if (this.facts.dataset.key === key) return;
