@@ -1,5 +1,7 @@
 // What charts need: the library that draws them, loaded when the first one is drawn, and the theme's colours.
 
+import { ApiError } from "./api.js";
+
 const LIBRARY = "/console/vendor/uplot/uPlot.iife.min.js";
 
 /** @type {Promise<any> | null} */
@@ -9,6 +11,7 @@ let loading = null;
  * Load uPlot once.
  *
  * @returns {Promise<any>} its constructor
+ * @throws {ApiError}
  */
 export function chartLibrary() {
   loading ??= new Promise((resolve, reject) => {
@@ -18,7 +21,7 @@ export function chartLibrary() {
     script.addEventListener("error", () => {
       loading = null;
       script.remove();
-      reject(new Error("the chart library did not load"));
+      reject(new ApiError("The part that draws charts could not be fetched.", 0));
     });
     document.head.append(script);
   });

@@ -8,6 +8,19 @@
  * }} Page `show` is called after `mount`, and again whenever the address changes within the page.
  */
 
+/**
+ * What a part of an address says. One that is badly encoded stands for itself: the page says that it knows no such thing.
+ *
+ * @param {string} part
+ */
+export function decodePart(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 export class Router {
   /** @type {Page | null} */
   #page = null;

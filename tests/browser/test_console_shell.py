@@ -55,6 +55,10 @@ def test_an_unknown_camera_and_an_unknown_page_lead_back(open_page: Open, server
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
     page.get_by_role("link", name="Go to Live").click()
     wait_for_frames(page)
+    # Badly encoded, and no worse than any other name that nobody has.
+    for path, heading in (("drift", "There is no such episode"), ("models", "There is no such version")):
+        page.goto(f"{server.url}/{path}/%E0%A4%A")
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
 
 
 def test_every_page_names_the_model_in_service_and_follows_a_swap(open_page: Open, server: ConsoleServer) -> None:

@@ -330,6 +330,14 @@ def test_a_picture_that_is_gone_says_so(open_page: Open, drifted: ConsoleServer)
     expect(page.get_by_role("img", name="The camera's picture after the change")).to_be_visible()
 
 
+def test_curves_come_though_what_draws_them_did_not_come_at_once(open_page: Open, drifted: ConsoleServer) -> None:
+    page = open_page("/system", troubled=True)
+    page.route("**/uPlot*", lambda route: route.abort(), times=1)
+    page.goto(f"{drifted.url}{STORY}")
+    expect(page.locator(".shift .histogram")).to_have_count(3)
+    expect(page.locator(".shift-curve canvas")).to_have_count(3)
+
+
 # Every other state
 
 

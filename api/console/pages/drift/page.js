@@ -4,6 +4,7 @@ import { Feed, UNAUTHORIZED } from "../../api.js";
 import { failed, locked, putCard } from "../../cards.js";
 import { CAMERA_COMMANDS, commandList } from "../../dialogs.js";
 import { h, icon, setText } from "../../element.js";
+import { decodePart } from "../../router.js";
 import { keep, recall } from "../../stored.js";
 import { span } from "../../time.js";
 import { Lanes, noLanes, skeletons } from "./lanes.js";
@@ -36,7 +37,7 @@ export class DriftPage {
 
   /** @param {RegExpMatchArray} match */
   show(match) {
-    const episode = match[1] === undefined ? null : decodeURIComponent(match[1]);
+    const episode = match[1] === undefined ? null : decodePart(match[1]);
     if (this.#shown && episode === this.#episode) return;
     this.#clear();
     this.#episode = episode;

@@ -3,6 +3,7 @@
 import { Feed, UNAUTHORIZED } from "../../api.js";
 import { failed, locked, putCard } from "../../cards.js";
 import { h, icon, setText } from "../../element.js";
+import { decodePart } from "../../router.js";
 import { span } from "../../time.js";
 import { Overview } from "./overview.js";
 import { Version } from "./version.js";
@@ -36,7 +37,7 @@ export class ModelsPage {
 
   /** @param {RegExpMatchArray} match */
   show(match) {
-    const version = match[1] === undefined ? null : decodeURIComponent(match[1]);
+    const version = match[1] === undefined ? null : decodePart(match[1]);
     if (this.#shown && version === this.#version) return;
     this.#clear();
     this.#version = version;
