@@ -3,24 +3,20 @@
 import { Feed, UNAUTHORIZED } from "../../api.js";
 import { failed, locked, putCard } from "../../cards.js";
 import { CAMERA_COMMANDS, commandList } from "../../dialogs.js";
-import { h, icon, setText } from "../../element.js";
+import { h, icon } from "../../element.js";
+import { PageFeeds, sayAge } from "../../page-feeds.js";
 import { decodePart } from "../../router.js";
 import { keep, recall } from "../../stored.js";
-import { span } from "../../time.js";
 import { Lanes, noLanes, skeletons } from "./lanes.js";
 import { Story } from "./story.js";
 
 const EVERY = 5000;
-/** What is older than this is shown as old, in milliseconds. */
-const STALE = 12_000;
 
 export class DriftPage {
   /** @type {Lanes | Story | null} */
   #content = null;
   /** @type {string | null} the episode that is shown */
   #episode = null;
-  /** @type {Feed[]} of what is shown */
-  #feeds = [];
   #shown = false;
 
   /** @param {HTMLElement} root @param {any} app */
@@ -32,6 +28,7 @@ export class DriftPage {
     this.place = h("div", { class: "drift-place" });
     this.element = h("div", { class: "drift" }, this.stale, this.message, this.place);
     root.append(this.element);
+    this.feeds = new PageFeeds(() => this.#heard());
     this.timer = setInterval(() => this.#tick(), 1000);
   }
 
@@ -45,11 +42,7 @@ export class DriftPage {
     if (this.#shown) this.shell.focusTitle();
     this.#shown = true;
     const paths = episode === null ? ["/signals", "/episodes?limit=500"] : [`/episodes/${encodeURIComponent(episode)}`];
-    this.#feeds = paths.map((path) => new Feed(path, { every: EVERY }));
-    for (const feed of this.#feeds) {
-      feed.addEventListener("change", () => this.#heard());
-      feed.refresh();
-    }
+    this.feeds.ask(paths.map((path) => new Feed(path, { every: EVERY })));
     this.#heard();
   }
 
@@ -59,8 +52,7 @@ export class DriftPage {
   }
 
   #clear() {
-    for (const feed of this.#feeds) feed.stop();
-    this.#feeds = [];
+    this.feeds.stop();
     this.#content?.dispose();
     this.#content = null;
   }
@@ -71,14 +63,15 @@ export class DriftPage {
     putCard(this.message, card);
     this.place.hidden = card !== null;
     if (card === null) {
+      const [first, second] = this.feeds.all;
       this.#content ??=
         this.#episode === null
-          ? new Lanes(this.place, this.#feeds[0], this.#feeds[1])
-          : new Story(this.place, this.#feeds[0], { toast: this.shell.toast, acted: () => this.alerts.refresh() });
+          ? new Lanes(this.place, first, second)
+          : new Story(this.place, first, { toast: this.shell.toast, acted: () => this.alerts.refresh() });
       this.#content.update();
       if (this.#content instanceof Lanes) {
         this.#content.load();
-        keep("lanes", this.#feeds[0].data.cameras.length);
+        keep("lanes", first.data.cameras.length);
       }
     }
     this.#tick();
@@ -86,7 +79,7 @@ export class DriftPage {
 
   /** What stands in place of the content; same id, same card. @returns {{id: string, element: HTMLElement} | null} */
   #card() {
-    const [feed] = this.#feeds;
+    const [feed] = this.feeds.all;
     const { data, error } = feed;
     if (error?.status === UNAUTHORIZED) return { id: "token", element: locked() };
     if (error?.status === 404) return { id: "unknown", element: unknown() };
@@ -101,14 +94,11 @@ export class DriftPage {
 
   /** Say how old it is, once it is old. */
   #tick() {
-    const [feed] = this.#feeds;
-    if (feed === undefined || feed.data === null) return;
-    const old = Date.now() - feed.heardAt;
-    const away = feed.data.current === false;
-    const stale = !this.place.hidden && (away || (feed.error !== null && old > STALE));
-    this.element.dataset.stale = String(stale);
-    this.stale.hidden = !stale;
-    if (stale) setText(this.stale, away ? "Kafka is away: this is what was known." : `${span(old)} old: there is no answer at the moment.`);
+    if (this.place.hidden) sayAge(this.element, this.stale, null);
+    else {
+      const away = this.feeds.all[0]?.data?.current === false;
+      sayAge(this.element, this.stale, this.feeds.old, away ? "Kafka is away: this is what was known." : "");
+    }
   }
 }
 

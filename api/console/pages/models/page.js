@@ -2,9 +2,9 @@
 
 import { Feed, UNAUTHORIZED } from "../../api.js";
 import { failed, locked, putCard } from "../../cards.js";
-import { h, icon, setText } from "../../element.js";
+import { h, icon } from "../../element.js";
+import { PageFeeds, sayAge } from "../../page-feeds.js";
 import { decodePart } from "../../router.js";
-import { span } from "../../time.js";
 import { Overview } from "./overview.js";
 import { Version } from "./version.js";
 import { versionName } from "./words.js";
@@ -12,16 +12,12 @@ import { versionName } from "./words.js";
 const EVERY = 5000;
 /** Rounds are watched more closely. */
 const RUNS_EVERY = 2500;
-/** What is older than this is shown as old, in milliseconds. */
-const STALE = 12_000;
 
 export class ModelsPage {
   /** @type {Overview | Version | null} */
   #content = null;
   /** @type {string | null} the version that is shown */
   #version = null;
-  /** @type {Feed[]} of what is shown; all of them must have answered */
-  #feeds = [];
   #shown = false;
 
   /** @param {HTMLElement} root @param {any} app */
@@ -32,6 +28,7 @@ export class ModelsPage {
     this.place = h("div", { class: "models-place" });
     this.element = h("div", { class: "models-page" }, this.stale, this.message, this.place);
     root.append(this.element);
+    this.feeds = new PageFeeds(() => this.#heard());
     this.timer = setInterval(() => this.#tick(), 1000);
   }
 
@@ -46,12 +43,8 @@ export class ModelsPage {
     this.#shown = true;
     const runs = new Feed("/runs", { every: RUNS_EVERY });
     const models = new Feed("/models", { every: EVERY });
-    this.#feeds = [models, runs];
-    if (version !== null) this.#feeds.unshift(new Feed(`/models/${encodeURIComponent(version)}`, { every: EVERY }));
-    for (const feed of this.#feeds) {
-      feed.addEventListener("change", () => this.#heard());
-      feed.refresh();
-    }
+    const shown = version === null ? [] : [new Feed(`/models/${encodeURIComponent(version)}`, { every: EVERY })];
+    this.feeds.ask([...shown, models, runs]);
     this.#heard();
   }
 
@@ -61,22 +54,16 @@ export class ModelsPage {
   }
 
   #clear() {
-    for (const feed of this.#feeds) feed.stop();
-    this.#feeds = [];
+    this.feeds.stop();
     this.#content?.dispose();
     this.#content = null;
   }
 
   #title() {
-    const known = this.#version === null ? null : this.#feeds[0]?.data;
+    const known = this.#version === null ? null : this.feeds.all[0]?.data;
     const name = known ? versionName(known.model) : this.#version;
     this.shell.setTitle("Models", name === null ? null : { home: "/models", name });
   }
-
-  /** Ask all feeds at once: something was done. */
-  acted = () => {
-    for (const feed of this.#feeds) feed.refresh();
-  };
 
   /** A feed answered or failed. */
   #heard() {
@@ -84,8 +71,8 @@ export class ModelsPage {
     putCard(this.message, card);
     this.place.hidden = card !== null;
     if (card === null) {
-      const around = { toast: this.shell.toast, acted: this.acted };
-      const [first, second, third] = this.#feeds;
+      const around = { toast: this.shell.toast, acted: () => this.feeds.refresh() };
+      const [first, second, third] = this.feeds.all;
       this.#content ??=
         this.#version === null ? new Overview(this.place, first, second, around) : new Version(this.place, { version: first, models: second, runs: third }, around);
       this.#content.update();
@@ -96,10 +83,10 @@ export class ModelsPage {
 
   /** What stands in place of the content; same id, same card. @returns {{id: string, element: HTMLElement} | null} */
   #card() {
-    const error = this.#feeds.find((feed) => feed.error?.status === UNAUTHORIZED || feed.data === null)?.error ?? null;
-    const waiting = this.#feeds.find((feed) => feed.data === null);
+    const error = this.feeds.all.find((feed) => feed.error?.status === UNAUTHORIZED || feed.data === null)?.error ?? null;
+    const waiting = this.feeds.all.find((feed) => feed.data === null);
     if (error?.status === UNAUTHORIZED) return { id: "token", element: locked() };
-    if (this.#version !== null && this.#feeds[0].error?.status === 404) return { id: "unknown", element: unknown() };
+    if (this.#version !== null && this.feeds.all[0].error?.status === 404) return { id: "unknown", element: unknown() };
     if (waiting !== undefined && waiting.error !== null)
       return { id: `error ${waiting.error.message}`, element: failed("What is known of models cannot be read", waiting.error, waiting) };
     if (waiting !== undefined) return { id: "loading", element: skeleton() };
@@ -108,11 +95,7 @@ export class ModelsPage {
 
   /** Say how old it is, once it is old. */
   #tick() {
-    const old = this.#feeds.find((feed) => feed.data !== null && feed.error !== null && Date.now() - feed.heardAt > STALE);
-    const stale = !this.place.hidden && old !== undefined;
-    this.element.dataset.stale = String(stale);
-    this.stale.hidden = !stale;
-    if (old !== undefined) setText(this.stale, `${span(Date.now() - old.heardAt)} old: there is no answer at the moment.`);
+    sayAge(this.element, this.stale, this.place.hidden ? null : this.feeds.old);
     this.#content?.tick();
   }
 }

@@ -3,12 +3,12 @@
 import { Feed, UNAUTHORIZED } from "../../api.js";
 import { failed, locked, putCard } from "../../cards.js";
 import { h, icon, setText } from "../../element.js";
+import { PageFeeds, sayAge } from "../../page-feeds.js";
 import { age, ago, clock, span, timeElement } from "../../time.js";
 import { Table } from "./table.js";
 import { bytes, count, perMinute, perSecond } from "./units.js";
 
 const EVERY = 5000;
-const STALE = 14_000;
 
 /** Offline and unknown cameras stand out by their mark and their word. */
 const CAMERA_STATES = /** @type {Record<string, [string, string]>} */ ({
@@ -23,7 +23,7 @@ export class SystemPage {
   constructor(root, { shell }) {
     this.shell = shell;
     this.feed = new Feed("/status", { every: EVERY });
-    this.feed.addEventListener("change", () => this.#heard());
+    this.feeds = new PageFeeds(() => this.#heard());
     this.message = h("div", { class: "message", hidden: true });
     this.stale = h("p", { class: "stale-note", hidden: true });
     this.verdict = h("div", { class: "verdict", role: "status" });
@@ -46,18 +46,19 @@ export class SystemPage {
     );
     this.element = h("div", { class: "system-page" }, this.stale, this.message, this.content);
     root.append(this.element);
+    this.feeds.ask([this.feed]);
     this.timer = setInterval(() => this.#tick(), 1000);
   }
 
   show() {
     this.shell.setTitle("System");
-    this.feed.refresh();
+    this.feeds.refresh();
     this.#heard();
   }
 
   unmount() {
     clearInterval(this.timer);
-    this.feed.stop();
+    this.feeds.stop();
   }
 
   #heard() {
@@ -79,12 +80,7 @@ export class SystemPage {
   }
 
   #tick() {
-    const { data, error, heardAt } = this.feed;
-    const old = Date.now() - heardAt;
-    const stale = data !== null && error !== null && old > STALE;
-    this.element.dataset.stale = String(stale);
-    this.stale.hidden = !stale;
-    if (stale) setText(this.stale, `${span(old)} old: there is no answer at the moment.`);
+    sayAge(this.element, this.stale, this.content.hidden ? null : this.feeds.old);
   }
 
   /** @param {any} status */
