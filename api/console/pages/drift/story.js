@@ -1,6 +1,7 @@
 // An episode's story: what happened in one sentence, how it looked before and after, how sure that is, what to do next.
 
 import { ApiError, change, getJson, picture } from "../../api.js";
+import { attempt } from "../../attempt.js";
 import { chartLibrary, onThemeChange } from "../../chart.js";
 import { serverNow } from "../../clock.js";
 import { h, icon, replaceKeeping, setText } from "../../element.js";
@@ -153,16 +154,12 @@ export class Story {
       // Not disabled meanwhile: that would take the focus away from what comes in its place.
       if (acting) return;
       acting = true;
-      try {
+      await attempt(this.around, async () => {
         await change("POST", `/alerts/${encodeURIComponent(id)}/ack`);
-        this.around.toast("Acknowledged: the alert is off for everybody");
-        this.around.acted();
-        this.feed.refresh();
-      } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        this.around.toast(error.message);
-        acting = false;
-      }
+        return "Acknowledged: the alert is off for everybody";
+      });
+      await this.feed.refresh();
+      acting = false;
     });
     replaceKeeping(
       this.next,

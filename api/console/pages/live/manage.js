@@ -1,7 +1,8 @@
 // Cameras are added, tried, paused, woken and removed here; what a process of its own has started is left to it.
 
 import { ApiError, change, still } from "../../api.js";
-import { CAMERA_COMMANDS, commandList, openDialog } from "../../dialogs.js";
+import { attempt } from "../../attempt.js";
+import { CAMERA_COMMANDS, askOnce, commandList, openDialog } from "../../dialogs.js";
 import { h, setText } from "../../element.js";
 
 /** @typedef {import("./tile.js").Camera} Camera */
@@ -148,16 +149,13 @@ function openChangeCamera(camera, { toast, changed }) {
  */
 export function cameraActions(camera, { toast, changed }) {
   if (!camera.managed) return [];
-  const act = (/** @type {() => Promise<unknown>} */ work, /** @type {string} */ done) => async () => {
-    try {
+  // What was asked for takes a moment to be seen.
+  const around = { toast, acted: () => setTimeout(changed, 500) };
+  const act = (/** @type {() => Promise<unknown>} */ work, /** @type {string} */ done) => () =>
+    attempt(around, async () => {
       await work();
-      toast(done);
-      setTimeout(changed, 500);
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      toast(error.message);
-    }
-  };
+      return done;
+    });
   const path = `/cameras/${camera.id}`;
   const name = camera.name || camera.id;
   const buttons = [button("change", "Change…", () => openChangeCamera(camera, { toast, changed }))];
@@ -168,23 +166,16 @@ export function cameraActions(camera, { toast, changed }) {
     camera.paused
       ? button("pause", "Resume", act(() => change("PATCH", path, { paused: false }), `«${name}» goes on`))
       : button("pause", "Pause", act(() => change("PATCH", path, { paused: true }), `«${name}» is paused`)),
-    button("remove", "Remove…", () => openRemove(name, act(() => change("DELETE", path), `«${name}» is removed`))),
+    button("remove", "Remove…", () =>
+      askOnce(
+        `Remove «${name}»?`,
+        "It is not captured any more. What was recorded of it stays for its time. It can be added again.",
+        "Remove",
+        act(() => change("DELETE", path), `«${name}» is removed`),
+      ),
+    ),
   );
   return buttons;
-}
-
-/** @param {string} name @param {() => void} remove */
-function openRemove(name, remove) {
-  const sure = h("button", { class: "button primary", type: "button" }, "Remove");
-  const dialog = openDialog(
-    `Remove «${name}»?`,
-    h("p", {}, "It is not captured any more. What was recorded of it stays for its time. It can be added again."),
-    h("div", { class: "actions" }, sure),
-  );
-  sure.addEventListener("click", () => {
-    dialog.close();
-    remove();
-  });
 }
 
 /** @param {string} keep what it is called as long as it does the same @param {string} text @param {() => void} run */

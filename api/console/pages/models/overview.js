@@ -1,16 +1,16 @@
 // All of it: the model in service with the way back, the round that is under way, and the time line of versions.
 
 import { change } from "../../api.js";
+import { attempt } from "../../attempt.js";
 import { serverNow } from "../../clock.js";
 import { askOnce } from "../../dialogs.js";
 import { h, icon, setText } from "../../element.js";
 import { ago, clock, timeElement } from "../../time.js";
-import { attempt } from "./attempt.js";
 import { Round } from "./round.js";
 import { sayLesson, sayVerdict, versionName } from "./words.js";
 
 /** @typedef {import("../../api.js").Feed} Feed */
-/** @typedef {import("./attempt.js").Around} Around */
+/** @typedef {import("../../attempt.js").Around} Around */
 
 /** What a version is, and its mark. @type {Record<string, [string, string]>} */
 export const VERSION_STATES = {

@@ -1,12 +1,12 @@
 // The round that is under way, as it comes: stage, epoch, time left, curves, on which labels; or how to get one.
 
 import { change } from "../../api.js";
+import { attempt } from "../../attempt.js";
 import { chartLibrary, onThemeChange } from "../../chart.js";
 import { serverNow } from "../../clock.js";
 import { askOnce } from "../../dialogs.js";
 import { h, setText } from "../../element.js";
 import { ago, clock, span, timeElement } from "../../time.js";
-import { attempt } from "./attempt.js";
 import { EpochChart } from "./epoch-chart.js";
 import { sayLesson, sayMinutes, sayShares, sayVerdict, versionName } from "./words.js";
 
@@ -27,7 +27,7 @@ export class Round {
   /** @type {any} */
   #run = null;
 
-  /** @param {import("./attempt.js").Around} around */
+  /** @param {import("../../attempt.js").Around} around */
   constructor(around) {
     this.around = around;
     this.title = h("h2", {});

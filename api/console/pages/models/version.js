@@ -2,12 +2,12 @@
 // can be done with it.
 
 import { change } from "../../api.js";
+import { attempt } from "../../attempt.js";
 import { serverNow } from "../../clock.js";
 import { askOnce } from "../../dialogs.js";
 import { h, icon, setText } from "../../element.js";
 import { ago, clock, timeElement } from "../../time.js";
 import { Table } from "../system/table.js";
-import { attempt } from "./attempt.js";
 import { Disagreement } from "./disagreement.js";
 import { VERSION_STATES } from "./overview.js";
 import { sayLesson, sayShares, sayVerdict, signed, versionName } from "./words.js";
@@ -24,7 +24,7 @@ export class Version {
   /** @type {Disagreement[]} */
   #pictures = [];
 
-  /** @param {HTMLElement} place @param {{version: Feed, models: Feed, runs: Feed}} feeds @param {import("./attempt.js").Around} around */
+  /** @param {HTMLElement} place @param {{version: Feed, models: Feed, runs: Feed}} feeds @param {import("../../attempt.js").Around} around */
   constructor(place, feeds, around) {
     this.feeds = feeds;
     this.around = around;

@@ -1,6 +1,6 @@
 // Doing something for a person: it is said what came of it, and the page asks anew.
 
-import { ApiError } from "../../api.js";
+import { ApiError } from "./api.js";
 
 /** @typedef {{toast: (text: string) => void, acted: () => void}} Around */
 
