@@ -82,16 +82,7 @@ export async function change(method, path, what) {
  * @throws {ApiError}
  */
 export async function still(source) {
-  let response;
-  try {
-    const request = requestOf("POST", { source });
-    response = await fetch("/cameras/test", { ...request, signal: AbortSignal.timeout(STILL_TIMEOUT) });
-    if (response.ok) return await response.blob();
-  } catch {
-    throw new ApiError("The server did not answer.", 0);
-  }
-  const problem = parse(await response.text());
-  throw new ApiError(problem?.detail ?? `The server answered with ${response.status}.`, response.status, problem?.type);
+  return (await blobOf("/cameras/test", requestOf("POST", { source }))).blob;
 }
 
 /**
@@ -102,15 +93,26 @@ export async function still(source) {
  * @throws {ApiError}
  */
 export async function picture(path) {
+  const { blob, headers } = await blobOf(path);
+  return { blob, captured: headers.get("captured") };
+}
+
+/**
+ * @param {string} path @param {RequestInit} [request]
+ * @returns {Promise<{blob: Blob, headers: Headers}>}
+ * @throws {ApiError}
+ */
+async function blobOf(path, request = {}) {
   let response;
+  let body;
   try {
-    response = await fetch(path, { signal: AbortSignal.timeout(STILL_TIMEOUT) });
-    if (response.ok) return { blob: await response.blob(), captured: response.headers.get("captured") };
+    response = await fetch(path, { ...request, signal: AbortSignal.timeout(STILL_TIMEOUT) });
+    if (response.ok) return { blob: await response.blob(), headers: response.headers };
+    body = await response.text();
   } catch {
     throw new ApiError("The server did not answer.", 0);
   }
-  const problem = parse(await response.text());
-  throw new ApiError(problem?.detail ?? `The server answered with ${response.status}.`, response.status, problem?.type);
+  throw refusal(path, response.status, body);
 }
 
 /** @param {string} method @param {Record<string, unknown>} [what] @returns {RequestInit} */
@@ -140,12 +142,13 @@ async function ask(path, request, accept = []) {
   }
   const { ok, status } = response;
   if (ok || accept.includes(status)) return { status, body };
+  throw refusal(path, status, body);
+}
+
+/** What a server says that does not do what it was asked for. @param {string} path @param {number} status @param {string} body */
+function refusal(path, status, body) {
   const problem = parse(body);
-  throw new ApiError(
-    problem?.detail ?? problem?.title ?? `The server answered ${path} with ${status}.`,
-    status,
-    problem?.type,
-  );
+  return new ApiError(problem?.detail ?? problem?.title ?? `The server answered ${path} with ${status}.`, status, problem?.type);
 }
 
 /** @param {string} text */
