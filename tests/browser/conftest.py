@@ -3,14 +3,18 @@
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from maskwatch.messages import DetectedFace
 from tests.support.chromium import find_chromium, launch
+from tests.support.console_drift import evening
 from tests.support.console_page import LAPTOP, PATIENT
 from tests.support.console_server import ConsoleServer, Picture, Script, draw_pictures
 
@@ -94,4 +98,19 @@ def asked(server: ConsoleServer, pictures: list[Picture]) -> ConsoleServer:
     for picture in pictures[:8]:
         faces = [DetectedFace(each["label"], each["score"], tuple(each["box"])) for each in picture.objects]
         server.labels.ask(picture.jpeg, (picture.width, picture.height), faces)
+    return server
+
+
+@pytest.fixture
+def drifted(server: ConsoleServer, pictures: list[Picture]) -> ConsoleServer:
+    """Return the server, told of an evening on which a light has failed."""
+    now = datetime.now(UTC)
+    told = evening(now)
+    light = cv2.imdecode(np.frombuffer(pictures[0].jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert light is not None
+    told.before = pictures[0].jpeg
+    told.after = cv2.imencode(".jpg", (light * 0.33).astype(np.uint8))[1].tobytes()
+    server.stop()
+    server.drift = told
+    server.start()
     return server
