@@ -41,7 +41,7 @@ test-loop: $(VENV)/.train ## What takes long by its nature, with the settings of
 	$(BIN)/pytest tests/browser/test_drift_seen.py tests/integration/test_circle.py -m long
 
 test-compose: $(VENV)/.dev ## Bring compose/ up, break it, upgrade, back up and restore it (needs a Docker engine; an hour)
-	$(BIN)/pytest tests/compose -m "" -p no:xdist
+	$(BIN)/pytest tests/compose -m "" -p no:xdist -rfEsP --durations 10
 
 scan: $(VENV)/bin/python ## Look for known holes in the packages that serve, and in our code (pip-audit, bandit)
 	@$(BIN)/python -m venv $(VENV)/scan && $(VENV)/scan/bin/pip install --disable-pip-version-check -q "pip-audit>=2.9" "bandit>=1.8"
