@@ -178,7 +178,7 @@ def test_what_is_killed_comes_back_and_so_does_the_picture(stack: Composed, name
     eventually(lambda: stack.inspect(name)["RestartCount"] > before)
     with stack.client(token) as client:
         back = eventually(lambda: is_live(client))
-        print(f"{name} killed and started again: the next detection came after {back:.1f} s")
+        print(f"{name} killed and started again: the next detection came after {back:.1f} s")  # noqa: T201  # the same
         eventually(lambda: client.get("/ready").status_code == 200)
 
 
