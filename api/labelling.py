@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from api.broker import Broker
 from api.label_pictures import LabelPictures
 from api.label_table import LabelTable, Waiting
@@ -243,11 +245,11 @@ class Labelling:
                 erased.append(await self._publish_erased(one, by))
                 # 2. Its request is taken back, and with it the picture in Kafka within the hour.
                 await self._publish_nothing(one)
-            # 3. The store has it no more.
+            # 3. The store has it no more, and remembers that: whoever keeps labels may have said so there already.
             for label in erased:
-                await self._store.within(self._store.remove_label, label.frame)
                 if label.sha256:
                     await self._store.within(self._store.remove, label.sha256)
+                await self._store.within(self._store.write_label, label.frame, msgspec.json.encode(label))
                 # 4. It is no camera's last picture any more.
                 if label.captured is not None:
                     await self._forget(label.source, label.frame)

@@ -212,6 +212,25 @@ def test_a_button_that_becomes_another_keeps_the_focus(open_page: Open, server: 
     expect(page.get_by_role("button", name="Pause")).to_be_focused()
 
 
+def test_a_camera_whose_process_has_ended_can_only_be_removed(open_page: Open, server: ConsoleServer) -> None:
+    server.script("demo").state = "offline"
+    page = open_page("/live/demo")
+    asked: list[str] = []
+
+    def remove(route: Route) -> None:
+        asked.append(route.request.method)
+        route.fulfill(status=204)
+
+    page.route("**/cameras/demo", remove)
+    page.get_by_role("button", name="Remove…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("It is back when its process is started again.")
+    dialog.get_by_role("button", name="Remove").click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    assert asked == ["DELETE"]
+
+
 # How it is made
 
 

@@ -269,7 +269,7 @@ async def test_what_is_erased_is_gone_from_the_store_and_refused_by_every_reader
         assert (erased["frame"], erased["by"]) == ("gate:s1:1", "local")
         assert [left["where"] for left in erased["remains"]] == ["labels.v1", "label-requests.v1"]
         assert Store(ours).pictures() == {}
-        assert list(Store(ours).labels()) == []
+        assert [decode(one, FrameLabel).state for one in Store(ours).labels()] == ["erased"]
         # One that nobody has labelled can be erased as well.
         assert (await client.delete("/labels/gate:s1:2")).status_code == 200
         for one in (client, other):

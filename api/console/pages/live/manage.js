@@ -142,13 +142,13 @@ function openChangeCamera(camera, { toast, changed }) {
 }
 
 /**
- * What can be done with one camera; nothing with one that belongs to a process.
+ * What can be done with one camera. One that belongs to a process is changed there, and removed once that has ended.
  *
  * @param {Camera} camera @param {Around} around
  * @returns {HTMLElement[]}
  */
 export function cameraActions(camera, { toast, changed }) {
-  if (!camera.managed) return [];
+  if (!camera.managed && camera.state !== "offline") return [];
   // What was asked for takes a moment to be seen.
   const around = { toast, acted: () => setTimeout(changed, 500) };
   const act = (/** @type {() => Promise<unknown>} */ work, /** @type {string} */ done) => () =>
@@ -158,6 +158,17 @@ export function cameraActions(camera, { toast, changed }) {
     });
   const path = `/cameras/${camera.id}`;
   const name = camera.name || camera.id;
+  const remove = button("remove", "Remove…", () =>
+    askOnce(
+      `Remove «${name}»?`,
+      camera.managed
+        ? "It is not captured any more. What was recorded of it stays for its time. It can be added again."
+        : "Its process has ended. What was recorded of it stays for its time. It is back when its process is started again.",
+      "Remove",
+      act(() => change("DELETE", path), `«${name}» is removed`),
+    ),
+  );
+  if (!camera.managed) return [remove];
   const buttons = [button("change", "Change…", () => openChangeCamera(camera, { toast, changed }))];
   if (camera.state === "offline" && !camera.paused)
     buttons.push(button("wake", "Try again now", act(() => change("PATCH", path, {}), `«${name}» is tried again`)));
@@ -166,14 +177,7 @@ export function cameraActions(camera, { toast, changed }) {
     camera.paused
       ? button("pause", "Resume", act(() => change("PATCH", path, { paused: false }), `«${name}» goes on`))
       : button("pause", "Pause", act(() => change("PATCH", path, { paused: true }), `«${name}» is paused`)),
-    button("remove", "Remove…", () =>
-      askOnce(
-        `Remove «${name}»?`,
-        "It is not captured any more. What was recorded of it stays for its time. It can be added again.",
-        "Remove",
-        act(() => change("DELETE", path), `«${name}» is removed`),
-      ),
-    ),
+    remove,
   );
   return buttons;
 }
