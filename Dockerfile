@@ -27,7 +27,7 @@ RUN /opt/venv/bin/pip install -q --no-deps --no-build-isolation -e . \
  && (python -m compileall -q /opt/venv/lib || true)
 
 FROM build AS build-training
-RUN python -m venv --upgrade /opt/venv && /opt/venv/bin/python -m ensurepip -q \
+RUN python -m venv --upgrade /opt/venv && /opt/venv/bin/python -m ensurepip >/dev/null \
  && /opt/venv/bin/python -m pip install --no-deps --require-hashes -r requirements/train.txt
 
 FROM python:3.11-slim AS role
@@ -58,7 +58,7 @@ FROM role AS gpu
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/maskwatch /opt/maskwatch
 USER root
-RUN python -m venv --upgrade /opt/venv && /opt/venv/bin/python -m ensurepip -q \
+RUN python -m venv --upgrade /opt/venv && /opt/venv/bin/python -m ensurepip >/dev/null \
  && /opt/venv/bin/python -m pip install --no-cache-dir "onnxruntime-gpu[cuda,cudnn]>=1.22"
 USER 10001:10001
 

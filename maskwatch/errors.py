@@ -3,8 +3,9 @@
 MaskwatchError
 ├── SettingsError     a setting is unknown, malformed or contradicts another
 ├── MessageError      a record is not what its topic promises
-├── BrokerError       Kafka cannot be reached, or refuses
-├── StoreError        Valkey cannot be reached, or refuses
+├── BrokerError       Kafka cannot be reached
+│   └── RefusedError      it is there, and refuses
+├── StoreError        Valkey, or where pictures are kept, cannot be reached, or refuses
 ├── StackError        a part of the embedded stack cannot be fetched, started or kept up
 │   └── AlreadyRunningError  another process runs it already
 ├── SourceError       a camera, clip or folder cannot be opened or read
@@ -45,6 +46,10 @@ class BrokerError(MaskwatchError):
     """Kafka cannot be reached, or refuses."""
 
     exit_code = 69  # EX_UNAVAILABLE
+
+
+class RefusedError(BrokerError):
+    """Kafka is there and does not let us in, or not do what we want: trying again changes nothing."""
 
 
 class StoreError(MaskwatchError):
@@ -161,7 +166,3 @@ def did_you_mean(name: str, known: Iterable[str], *, otherwise: str) -> str:
     """
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else otherwise
-
-
-class RefusedError(BrokerError):
-    """Kafka is there and does not let us in, or not do what we want: trying again changes nothing."""

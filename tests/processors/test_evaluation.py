@@ -115,6 +115,7 @@ async def test_pictures_are_looked_at_once_even_if_it_was_stopped(recorded: Path
 
 
 async def test_what_was_seen_is_known_by_frame_variant_and_model(tmp_path: Path) -> None:
+    told: list[int] = []
     jpegs = (GOLDEN, b"no picture", GOLDEN)
     file = written(tmp_path / "v.mcap", [frame(sequence=n, at_ms=n * 2000, jpeg=jpeg) for n, jpeg in enumerate(jpegs)])
     first, second = (
@@ -129,7 +130,7 @@ async def test_what_was_seen_is_known_by_frame_variant_and_model(tmp_path: Path)
         for detector, variants in ((first, (PLAIN,)), (first, (PLAIN, Variant("dim", 3))), (second, (PLAIN,))):
             # Stopped and begun again, and then there is nothing left to do.
             for _ in range(2):
-                assert await material.look(file, detector, variants, asyncio.Event(), lambda _: None) == 3
+                assert await material.look(file, detector, variants, asyncio.Event(), told.append) == 3
         assert seen(first) == [(0, None), (2, None), (0, "dim"), (2, "dim")]
         assert seen(second) == [(0, None), (2, None)]
     finally:

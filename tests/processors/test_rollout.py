@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -128,7 +129,13 @@ async def test_a_writer_whose_broker_dies_ends_in_time_and_one_that_cannot_read_
             await writer.__aenter__()
     assert writer._producer._closed
     async with asyncio.timeout(60) as bound, Writer(settings) as writer:
-        own_broker.kill()
+        commit_with_it = writer._producer.send_offsets_to_transaction
+
+        async def die_before(*asked: Any) -> None:  # noqa: ANN401  # as the one whose place it takes
+            own_broker.kill()
+            await commit_with_it(*asked)
+
+        monkeypatch.setattr(writer._producer, "send_offsets_to_transaction", die_before)
         with pytest.raises((TimeoutError, KafkaError)):
             await writer.take(command)
     assert not bound.expired()
