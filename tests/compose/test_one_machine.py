@@ -211,7 +211,8 @@ def test_an_upgrade_under_load_loses_no_upload(stack: Composed) -> None:
 
 
 def test_what_was_kept_is_there_in_an_installation_that_was_empty(stack: Composed, tmp_path: Path) -> None:
-    with stack.client(stack.token) as client:
+    token = stack.token
+    with stack.client(token) as client:
         sent = client.post("/predict", files={"file": ("a.jpg", jpeg(7))}).json()
         mounted = f"{another(tmp_path / 'next', 'next')}:/srv/next:ro"
         stack("run", "--rm", "-T", "--no-deps", "--volume", mounted, "api", "models", "promote", "/srv/next")
@@ -223,8 +224,8 @@ def test_what_was_kept_is_there_in_an_installation_that_was_empty(stack: Compose
     try:
         other.run([str(Path(__file__).parents[2] / "compose" / "restore"), str(tmp_path / "backup")])
         other.up("--no-build")
-        assert other.token == stack.token
-        with other.client(other.token) as client:
+        assert other.token == token
+        with other.client(token) as client:
             found = client.get(f"/predictions/{sent['id']}")
             assert (found.status_code, found.json()["objects"]) == (200, sent["objects"])
             eventually(lambda: serves(client) == "next")
