@@ -57,8 +57,9 @@ def test_mlflow_is_there_for_the_retrainer_and_for_this_machine_alone(learning: 
     )
     assert logged.splitlines()[-1] == "1"
     address = f"http://127.0.0.1:{learning.env['MASKWATCH_MLFLOW_PORT']}"
-    assert httpx.get(f"{address}/health", timeout=20).status_code == 200
-    assert httpx.get(f"{address}/health", headers={"Host": "elsewhere"}, timeout=20).status_code == 403
+    found = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=here"
+    assert httpx.get(found, timeout=20).status_code == 200
+    assert httpx.get(found, headers={"Host": "elsewhere"}, timeout=20).status_code == 403
     ports = learning.inspect("mlflow")["NetworkSettings"]["Ports"]
     assert {one["HostIp"] for found in ports.values() for one in found or []} == {"127.0.0.1"}
 
