@@ -84,12 +84,16 @@ def main(ctx: click.Context, file: Path | None) -> None:
         ctx.color = False
     if ctx.resilient_parsing or ctx.invoked_subcommand is None:
         return
+    import structlog  # noqa: PLC0415  # not for «--help»
+
     hide_users()
     if file is not None:
         # What this process starts reads the same file.
         os.environ[FILE_VARIABLE] = str(file.resolve())
     # What it would say is said in our own errors; stages set their logs up anew.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # Standard output is the answer's alone: scripts read it.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     settings, warnings = load(file)
     for warning in warnings:
         click.echo(f"maskwatch: {warning}", err=True)

@@ -99,16 +99,16 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
         Run(id="r1", state="finished", started=NOON, updated=NOON, why="drift", labels=100, said="done", promote=True),
         b'{"id":"r1","state":"finished","started":' + NOON_JSON + b',"updated":' + NOON_JSON
         + b',"why":"drift","labels":100,"said":"done","promote":true,"attempts":1,"kind":"retrain","new_labels":0,'
-        b'"stopped_by":"","progress":null,"verdict":null}',
+        b'"asked":"","stopped_by":"","progress":null,"verdict":null}',
     ),
     (
         Run(
             id="r2", state="failed", started=NOON, updated=NOON, why="", labels=100, kind="evaluate", new_labels=40,
-            stopped_by="ann", progress=PROGRESS, verdict=VERDICT,
+            stopped_by="ann", asked="c1", progress=PROGRESS, verdict=VERDICT,
         ),
         b'{"id":"r2","state":"failed","started":' + NOON_JSON + b',"updated":' + NOON_JSON
         + b',"why":"","labels":100,"said":"","promote":null,"attempts":1,"kind":"evaluate","new_labels":40,'
-        b'"stopped_by":"ann","progress":' + PROGRESS_JSON + b',"verdict":' + VERDICT_JSON + b"}",
+        b'"asked":"c1","stopped_by":"ann","progress":' + PROGRESS_JSON + b',"verdict":' + VERDICT_JSON + b"}",
     ),
 ]  # fmt: skip
 

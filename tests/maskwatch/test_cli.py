@@ -234,3 +234,18 @@ def test_the_commands_in_the_pages_are_understood(command: str, monkeypatch: pyt
     for target in called:
         assert is_there(target), target
     assert called
+
+
+def test_what_is_logged_while_a_command_runs_stays_out_of_its_answer() -> None:
+    code = (
+        "import click, structlog\n"
+        "from maskwatch.cli import main\n"
+        "@main.command()\n"
+        "def probe():\n"
+        "    structlog.get_logger().warning('inference takes long')\n"
+        "    click.echo('{}')\n"
+        "main(['probe'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "{}\n"
+    assert "inference takes long" in done.stderr
