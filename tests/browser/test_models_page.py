@@ -189,7 +189,7 @@ def _evaluation(run: Run) -> Run:
 def test_a_round_is_watched_as_it_comes_and_can_be_stopped(open_page: Open, trained: ConsoleServer) -> None:
     page = open_page("/models")
     training = block(page, "Training")
-    expect(training.locator(".round-stage")).to_have_text("0 of 100 new labels until a round may start")
+    expect(training.locator(".round-stage")).to_have_text("1 of 100 new labels until a round may start")
     now = datetime.now(UTC)
     trained.models.tell(judged.run("r4", "running", done=3, labels=350, at=now))
     expect(training.locator(".round-stage")).to_have_text("Training, epoch 4 of 10, 3 min left")
