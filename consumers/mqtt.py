@@ -16,6 +16,7 @@ import aiomqtt
 import msgspec
 import structlog
 
+from consumers.retrying import pause
 from maskwatch.errors import SettingsError
 from maskwatch.messages import CameraStatus, Detection
 from maskwatch.settings import Settings
@@ -63,7 +64,7 @@ async def mirror(settings: Settings, stop: asyncio.Event) -> None:
                 away = True
                 log.warning("the MQTT broker is away; trying again", error=str(group.exceptions[0]))
         if not stop.is_set() and away:
-            await _pause(stop, retry_s)
+            await pause(stop, retry_s)
             retry_s = min(LAST_RETRY_S, 2 * retry_s)
 
 
@@ -111,11 +112,3 @@ async def _states(client: aiomqtt.Client, settings: Settings, stop: asyncio.Even
         async for state in states:
             topic = f"{settings.mqtt.topic}/cameras/{state.camera}"
             await client.publish(topic, msgspec.json.encode(state), qos=1, retain=True)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

@@ -316,9 +316,11 @@ class Retrainer:
 async def _first_of(waits: Iterable[Callable[[], Awaitable[object]]], timeout_s: float | None = None) -> None:
     """Wait until the first of several has come, and let go of the others."""
     waiting = [asyncio.ensure_future(wait()) for wait in waits]
-    await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    for one in waiting:
-        one.cancel()
+    try:
+        await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 def _fresh(name: str, taken: Container[str]) -> str:

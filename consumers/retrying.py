@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
@@ -37,10 +38,14 @@ async def until_done(work: Callable[[], Awaitable[object]], stop: asyncio.Event,
             if isinstance(error, StoreError):
                 metrics.STORE_FAILURES.inc()
             log.warning("not done yet; trying again", what=what, error=str(error))
-            try:
-                await asyncio.wait_for(stop.wait(), retry_s)
-            except TimeoutError:
-                continue
-            return False
+            await pause(stop, retry_s)
+            if stop.is_set():
+                return False
         else:
             return True
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for so long, or until it is time to end."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

@@ -11,11 +11,11 @@ import http.client
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
 from urllib.parse import urlsplit
 
 import structlog
 
+from consumers.retrying import pause
 from maskwatch.drift_settings import AlertSettings
 from maskwatch.errors import SettingsError
 
@@ -103,19 +103,18 @@ class Webhook:
         stop
             Set when it is time to end: no other try is made then.
         """
-        pause = FIRST_PAUSE_S
+        wait_s = FIRST_PAUSE_S
         until = time.monotonic() + LONGEST_S - self._settings.timeout_s
         for attempt in range(1, self._settings.attempts + 1):
             why, again = await asyncio.to_thread(self._try, body, identity)
             if not why:
                 return True
-            last = not again or attempt == self._settings.attempts or time.monotonic() + pause > until or stop.is_set()
+            last = not again or attempt == self._settings.attempts or time.monotonic() + wait_s > until or stop.is_set()
             log.warning("webhook did not take an alert", host=self.host, alert=identity, error=why, given_up=last)
             if last:
                 break
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+            await pause(stop, wait_s)
+            wait_s = min(2 * wait_s, LONGEST_PAUSE_S)
         return False
 
     def _try(self, body: bytes, identity: str) -> tuple[str, bool]:

@@ -161,7 +161,6 @@ def fetch_checkpoint(model: PublishedModel, store: Store, settings: Settings) ->
     """
     path = settings.data_dir / FOLDER / model.sha256 / CHECKPOINT
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, store.read_model(model.sha256, CHECKPOINT))
     return path
 
