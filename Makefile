@@ -40,7 +40,7 @@ test: $(VENV)/.dev ## Lint, types, import rules and all tests with coverage (TRA
 test-loop: $(VENV)/.train ## What takes long by its nature, with the settings of every day: a drift, and the whole circle (two hours)
 	$(BIN)/pytest tests/browser/test_drift_seen.py tests/integration/test_circle.py -m long
 
-test-compose: $(VENV)/.dev ## Bring compose/ up, break it, upgrade, back up and restore it (needs a Docker engine; an hour)
+test-compose: $(VENV)/.dev ## Bring compose/ up, break it, upgrade, back up and restore it (needs a Docker engine; a quarter of an hour)
 	$(BIN)/pytest tests/compose -m "" -p no:xdist -rfEsP --durations 10
 
 scan: $(VENV)/bin/python ## Look for known holes in the packages that serve, and in our code (pip-audit, bandit)
