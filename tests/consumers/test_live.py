@@ -155,9 +155,10 @@ async def test_every_picture_is_written_only_while_somebody_looks(tmp_path: Path
         for sequence, now in enumerate([100.0, 100.2, 101.0, 101.2, 101.4, 101.6, 101.8]):
             if sequence == 3:
                 await channel.subscribe("live:door")
+                assert await channel.get_message(timeout=5)  # it is told
             if sequence == 5:
                 await channel.unsubscribe("live:door")
-                await asyncio.sleep(0.1)  # another connection
+                assert await channel.get_message(timeout=5)
             await pictures.keep([joined(sequence)], now)
             stored = await client.get("live:door")
             assert isinstance(stored, bytes)
@@ -173,6 +174,7 @@ async def test_the_last_picture_is_refreshed_once_a_second_at_most(tmp_path: Pat
         ValkeyPictures(valkey_settings(tmp_path, valkey.url)) as pictures,
     ):
         await channel.subscribe("live:door")
+        assert await channel.get_message(timeout=5)
         sequences = []
         for sequence, now in enumerate([100.0, 100.9, 101.0, 101.5, 102.1]):
             await pictures.keep([joined(sequence)], now)

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,6 +52,10 @@ class Service(Protocol):
 
     def stop(self) -> None:
         """End it."""
+
+    def hanging(self) -> AbstractContextManager[None]:
+        """Let it answer nothing, and keep its connections, for as long as the block takes."""
+        ...
 
 
 class Kafka:
@@ -91,6 +95,9 @@ class Valkey:
     def kill(self) -> None:
         self._service.kill()
 
+    def hanging(self) -> AbstractContextManager[None]:
+        return self._service.hanging()
+
 
 class Process:
     """A service that is a child process."""
@@ -121,6 +128,15 @@ class Process:
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        assert self.process is not None  # started
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def _end(self, number: signal.Signals) -> None:
         if self.process is None:
@@ -201,6 +217,15 @@ class Container:
 
     def stop(self) -> None:
         self._container.stop()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        container = self._container.get_wrapped_container()
+        container.pause()
+        try:
+            yield
+        finally:
+            container.unpause()
 
 
 def kafka_service(home: Path) -> Service:

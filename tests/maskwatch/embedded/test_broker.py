@@ -15,8 +15,6 @@ from maskwatch.topics import Name
 from tests.support import stack
 from tests.support.stack import CreateTopics, EmbeddedKafka, Kafka
 
-needs_embedded = pytest.mark.skipif(stack.in_containers(), reason="the tests were asked to use containers")
-
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
@@ -69,7 +67,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         Broker(tmp_path / "file").command("a.jar")
 
 
-@needs_embedded
 def test_a_format_that_fails_says_so(tmp_path: Path) -> None:
     broker = Broker(tmp_path, jars=stack.fetched_jars())
     broker.data.mkdir()
@@ -110,7 +107,6 @@ async def test_a_killed_broker_comes_back_with_its_data(own_broker: Kafka, creat
     assert await newest(settings) == b"before"
 
 
-@needs_embedded
 async def test_data_is_kept_between_runs_and_the_archive_serves(memory: Path) -> None:
     first = EmbeddedKafka(memory)
     first.start()

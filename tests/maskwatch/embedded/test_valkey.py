@@ -1,19 +1,24 @@
+from pathlib import Path
+
 import pytest
 from redis.asyncio import Redis
 
 from maskwatch.embedded import valkey
 from maskwatch.errors import StackError
-from tests.support import stack
-from tests.support.stack import Valkey
+from tests.support.stack import EmbeddedValkey, Valkey
 
 
-@pytest.mark.skipif(stack.in_containers(), reason="the tests were asked to use containers")
-async def test_keeps_in_memory_only_and_forgets_the_least_used(valkey: Valkey) -> None:
-    async with Redis.from_url(valkey.url) as store:
-        config = await store.config_get("*")
-        assert config["bind"] == "127.0.0.1"
-        assert (config["save"], config["appendonly"]) == ("", "no")
-        assert (config["maxmemory"], config["maxmemory-policy"]) == (str(256 * 2**20), "allkeys-lru")
+async def test_keeps_in_memory_only_and_forgets_the_least_used(tmp_path: Path) -> None:
+    own = EmbeddedValkey(tmp_path)
+    own.start()
+    try:
+        async with Redis.from_url(f"redis://{own.address}") as store:
+            config = await store.config_get("*")
+    finally:
+        own.stop()
+    assert config["bind"] == "127.0.0.1"
+    assert (config["save"], config["appendonly"]) == ("", "no")
+    assert (config["maxmemory"], config["maxmemory-policy"]) == (str(256 * 2**20), "allkeys-lru")
 
 
 async def test_returns_empty_after_a_kill(valkey: Valkey) -> None:
