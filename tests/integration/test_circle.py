@@ -1,8 +1,8 @@
 """The whole circle on the real stack: the scene changes, people label, a training starts by itself, the workers swap.
 
 The training is of the labels and of drawn people alone, as on every stranger's machine. One form has small counts and a
-short training, the other the settings of every day, but for the base set: `make test-loop` runs both. Everything else
-is as it is: a real Kafka, a real training, the real gate and the real rollout.
+short training and is part of `make test TRAIN=1`, the other has the settings of every day, but for the base set, and is
+`make test-loop`. Everything else is as it is: a real Kafka, a real training, the real gate and the real rollout.
 """
 
 import asyncio
@@ -73,9 +73,7 @@ class Form(NamedTuple):
 
 @pytest.fixture(
     params=[
-        pytest.param(
-            Form(SMALL, BEFORE, LABELS, 300, 900), id="small", marks=[pytest.mark.long, pytest.mark.timeout(1500)]
-        ),
+        pytest.param(Form(SMALL, BEFORE, LABELS, 300, 900), id="small", marks=pytest.mark.timeout(1500)),
         pytest.param(
             Form({}, 45, 55, 3000, 7200), id="production", marks=[pytest.mark.long, pytest.mark.timeout(4 * 3600)]
         ),
