@@ -30,6 +30,8 @@ AWAY = frozenset({BrokerError.exit_code, StoreError.exit_code})
 _INTERRUPTED = frozenset({STOPPED, 128 + signal.SIGTERM, 128 + signal.SIGKILL})
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""And what else moves a terminal's cursor (ECMA-48)."""
 
 
 class Said:
@@ -37,6 +39,10 @@ class Said:
 
     def __init__(self, text: str) -> None:
         self.text = text
+
+    def hear(self, line: bytes) -> None:
+        """Keep a line if it says anything."""
+        self.text = _COLOURS.sub("", line.decode(errors="replace")).strip() or self.text
 
 
 async def begin(run: Run, folder: Path) -> asyncio.subprocess.Process:
@@ -97,5 +103,5 @@ async def last_line(process: asyncio.subprocess.Process, said: Said) -> None:
     while process.stderr is not None and (read := await process.stderr.read(CHUNK)):
         *lines, rest = re.split(rb"[\r\n]+", rest[-LONGEST:] + read)
         for line in lines:
-            said.text = line.decode(errors="replace").strip() or said.text
-    said.text = rest.decode(errors="replace").strip() or said.text
+            said.hear(line)
+    said.hear(rest)

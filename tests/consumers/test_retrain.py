@@ -278,7 +278,8 @@ async def test_a_round_that_always_dies_or_fails_is_given_up_and_says_so(
         assert (told[-1].state, told[-1].said) == ("failed", "it was started too often")
         rounds_are(
             monkeypatch,
-            "(folder / 'pictures').mkdir(parents=True); print('disk full', file=sys.stderr); sys.exit(1)",
+            "(folder / 'pictures').mkdir(parents=True)\n"
+            "print('\\x1b[K\\x1b[31mdisk full\\x1b[0m\\n\\x1b[2J', file=sys.stderr); sys.exit(1)",
         )
         await asyncio.to_thread(ask_for_round, settings, why="once more")
         assert [(one.state, one.said) for one in await runs(settings, 2)][-1] == ("failed", "disk full")
