@@ -1,6 +1,6 @@
 """What topics take of the brokers' disks: a request of Kafka's protocol that our client lacks (DescribeLogDirs)."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any, TypeAlias
 
 import msgspec
@@ -27,6 +27,8 @@ class Occupancy(msgspec.Struct, frozen=True):
 
     bytes: dict[str, int]
     """By topic."""
+    used: dict[str, int]
+    """How many partitions hold something, by topic."""
     free: int | None
     """Bytes left on the fullest broker's disk; None if the brokers are too old to say."""
     total: int | None
@@ -143,14 +145,16 @@ async def occupancy(admin: AIOKafkaAdminClient) -> Occupancy:
         If a broker does not answer.
     """
     taken: Counter[str] = Counter()
+    used: defaultdict[str, set[int]] = defaultdict(set)
     disks: list[tuple[int, int]] = []
     described = await admin.describe_cluster()
     for broker in described["brokers"]:
         answer: Any = await admin._send_request_to_node(broker["node_id"], _DescribeLogDirs())  # noqa: SLF001  # see above
         for _error, _folder, topics, *rest in answer.folders:
             for topic, partitions, *_ in topics:
-                taken[topic] += sum(partition[1] for partition in partitions)
+                taken[topic] += sum(size for _, size, *_ in partitions)
+                used[topic] |= {number for number, size, *_ in partitions if size}
             if rest and rest[0] >= 0:
                 disks.append((rest[1], rest[0]))
     free, total = min(disks, default=(None, None))
-    return Occupancy(dict(taken), free, total)
+    return Occupancy(dict(taken), {topic: len(numbers) for topic, numbers in used.items()}, free, total)

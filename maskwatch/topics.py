@@ -296,12 +296,12 @@ async def _await_groups(admin: AIOKafkaAdminClient, prefix: str) -> None:
                     return
 
 
-def disk_budget(settings: Settings) -> int:
-    """Return what topics may fill of the disk below the data folder, in bytes."""
+def disk_budget(settings: Settings, held: int = 0) -> int:
+    """Return what topics may fill of the disk below the data folder, of which they hold some already, in bytes."""
     folder = settings.data_dir
     while not folder.exists():
         folder = folder.parent
-    return int(shutil.disk_usage(folder).free * settings.kafka.disk_share)
+    return int((shutil.disk_usage(folder).free + held) * settings.kafka.disk_share)
 
 
 async def states(settings: Settings) -> list[State]:

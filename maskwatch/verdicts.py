@@ -2,6 +2,9 @@
 
 from maskwatch.model_messages import Condition, Verdict
 
+MOST = 0.99
+"""The largest probability that is said."""
+
 
 def gained(verdict: Verdict) -> float | None:
     """Return the mAP50-95 that the candidate has gained on the holdout; None where that could not be judged."""
@@ -18,11 +21,24 @@ def sentence(verdict: Verdict) -> str:
     """Say in one sentence what came of it, and why."""
     gain = gained(verdict)
     found = "nobody can say whether it is better" if gain is None else f"{gain:+.3f} mAP50-95"
-    sure = "" if verdict.p_better is None else f", probability better: {verdict.p_better:.0%}"
+    sure = "" if verdict.p_better is None else f", probability better: {_probability(verdict.p_better)}"
     name = f"{verdict.candidate.name} {verdict.candidate.version}"
     if verdict.promote:
         return f"{name} may take the champion's place: {found} on the holdout{sure}"
     return f"{name} is refused: {found} on the holdout{sure}; not met: {', '.join(against(verdict))}"
+
+
+def _probability(value: float) -> str:
+    """Say a probability that was counted over resamples, and so is never sure.
+
+    Examples
+    --------
+    >>> [_probability(value) for value in (0.001, 0.934, 0.996, 1.0)]
+    ['less than 1%', '93%', 'more than 99%', 'more than 99%']
+    """
+    if value > MOST:
+        return f"more than {MOST:.0%}"
+    return f"{value:.0%}" if value >= 1 - MOST else f"less than {1 - MOST:.0%}"
 
 
 def rows(verdict: Verdict) -> list[str]:

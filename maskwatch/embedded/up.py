@@ -198,6 +198,10 @@ class _Stack:
         self._say_ready(time.monotonic() - began, seen=seen)
         # 5. What nobody waits for.
         self._later.append(asyncio.create_task(self._start_watchers()))
+        if broker:
+            from maskwatch.embedded.sharing import keep_sharing  # noqa: PLC0415  # slow to import, and nobody waits now
+
+            self._later.append(asyncio.create_task(keep_sharing(self._settings)))
         if broker and not broker.archive.is_file():
             self._later.append(asyncio.create_task(archive_classes(broker, ARCHIVE_DELAY_S)))
 

@@ -23,10 +23,16 @@ export function signed(value) {
   return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
 }
 
+/** Counted over resamples, and so never sure. @param {number} value */
+function probability(value) {
+  if (value > 0.99) return "more than 99 %";
+  return value < 0.01 ? "less than 1 %" : `${Math.round(value * 100)} %`;
+}
+
 /** @param {Summary} verdict */
 export function sayVerdict({ promote, gain, p_better: sure, against }) {
   const gained = gain === null ? "nobody can say whether it is better" : `${signed(gain)} mAP50-95 on the holdout`;
-  const better = sure === null ? "" : `, probability better: ${Math.round(sure * 100)} %`;
+  const better = sure === null ? "" : `, probability better: ${probability(sure)}`;
   return `${promote ? "Passed the gate" : "Refused"}: ${gained}${better}${promote ? "" : `. Not met: ${against.join("; ")}`}.`;
 }
 
