@@ -42,8 +42,6 @@ BUSY_S = 20.0
 """So much of a core a training takes to read what it needs."""
 
 STARTED_S = 300.0
-SECOND_MODEL = 2**25
-"""Bytes that a worker takes more at least once it has two models."""
 
 DRAWN = 200
 
@@ -51,14 +49,18 @@ DRAWN = 200
 @contextmanager
 def looking_on(up: Up, folder: Path) -> Iterator[None]:
     """Let a model serve that the model before watches."""
-    detector = up.children()["detector"]
-    alone = detector.memory_info().rss
+    told = _told(up)
     promote(up.settings, str(another(folder / "new", "new")), verdict=None, why="")
-    asyncio.run(until(lambda: detector.memory_info().rss > alone + SECOND_MODEL, STARTED_S, "both models are loaded"))
+    asyncio.run(until(lambda: _told(up) > told, STARTED_S, "both models are loaded"))
     try:
         yield
     finally:
         roll_back(up.settings, why="")
+
+
+def _told(up: Up) -> int:
+    """Return how often the worker has logged that it has two models."""
+    return (up.home / "logs" / "detector.log").read_text(encoding="utf-8").count("the model before looks on")
 
 
 @contextmanager
