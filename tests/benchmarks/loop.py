@@ -43,7 +43,7 @@ from training.evaluation.bootstrap import interval, resample, weights
 from training.evaluation.scores import Matches, judge, matches
 from training.evaluation.views import View, as_jpeg, plain
 from training.progress import Epoch, Step
-from training.recipe import Recipe
+from training.recipe import Recipe, recipe_of
 from training.round import ANSWERS, MODEL, TRAINING, run_round
 from training.train import Told, train
 
@@ -163,7 +163,7 @@ class Bench:
 
     def ceiling(self, champion: Path, view: View) -> Path:
         """Train by the round's own recipe, with all old pictures treated alike and labelled."""
-        recipe = msgspec.json.decode((self._folder / "round" / TRAINING / "recipe.json").read_bytes(), type=Recipe)
+        recipe = recipe_of(msgspec.json.decode((self._folder / "round" / TRAINING / "recipe.json").read_bytes()))
         pictures = self._folder / "treated"
         pictures.mkdir(exist_ok=True)
         labelled = [_written(entry, view, pictures) for entry in self.parts.old.part("train")]
