@@ -59,7 +59,7 @@ bench: $(VENV)/.dev ## Measure speed, ages and memory, and write them into docs/
 	$(BIN)/python -m tests.benchmarks --docs docs/performance.md --picture docs/images/performance.png
 	$(BIN)/python -m tests.benchmarks.drift --docs docs/drift.md
 
-bench-loop: $(VENV)/.train ## Measure what a round of the learning loop wins back and costs (two hours), into docs/learning.md
+bench-loop: $(VENV)/.train ## Measure what a round of the learning loop wins back and costs (an hour and a half), into docs/learning.md
 	$(BIN)/python -m tests.benchmarks.loop --docs docs/learning.md
 	$(BIN)/python -m tests.benchmarks.beside --docs docs/learning.md
 
