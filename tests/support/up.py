@@ -37,7 +37,9 @@ class Up:
         self.home = home
         self.port = ports["API__PORT"]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.settings = Settings.model_validate({"kafka": {"bootstrap_servers": f"127.0.0.1:{ports['KAFKA__PORT']}"}})
+        self.settings = Settings.model_validate(
+            {"data_dir": home, "kafka": {"bootstrap_servers": f"127.0.0.1:{ports['KAFKA__PORT']}"}}
+        )
         self.command = [sys.executable, "-m", "maskwatch", "up", *arguments]
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MASKWATCH_")},
