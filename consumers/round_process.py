@@ -30,8 +30,8 @@ AWAY = frozenset({BrokerError.exit_code, StoreError.exit_code})
 _INTERRUPTED = frozenset({STOPPED, 128 + signal.SIGTERM, 128 + signal.SIGKILL})
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
-_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-"""And what else moves a terminal's cursor (ECMA-48)."""
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""Colours, and what moves a terminal's cursor (ECMA-48)."""
 
 
 class Said:
@@ -42,7 +42,7 @@ class Said:
 
     def hear(self, line: bytes) -> None:
         """Keep a line if it says anything."""
-        self.text = _COLOURS.sub("", line.decode(errors="replace")).strip() or self.text
+        self.text = _ESCAPES.sub("", line.decode(errors="replace")).strip() or self.text
 
 
 async def begin(run: Run, folder: Path) -> asyncio.subprocess.Process:

@@ -7,7 +7,6 @@ share of the disk that topics may fill, so that a full disk never stops the brok
 import asyncio
 import contextlib
 import json
-import math
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
@@ -98,6 +97,10 @@ class Topic(msgspec.Struct, frozen=True):
         """Return how the broker cleans up."""
         return [*(["compact"] if self.compacted else []), *(["delete"] if self.retention_ms >= 0 else [])]
 
+    def cap(self, disk_bytes: int, partitions: int) -> int:
+        """Return how many bytes each of so many partitions may keep, if all topics together may fill `disk_bytes`."""
+        return int(disk_bytes * self.disk_share / partitions)
+
     def config(self, disk_bytes: int) -> dict[str, str]:
         """Return the topic's configuration in Kafka's words.
 
@@ -110,7 +113,7 @@ class Topic(msgspec.Struct, frozen=True):
         if self.retention_ms >= 0:
             config["retention.ms"] = str(self.retention_ms)
         if self.disk_share:
-            cap = math.floor(disk_bytes * self.disk_share / self.partitions)
+            cap = self.cap(disk_bytes, self.partitions)
             config["retention.bytes"] = str(cap)
             # Retention removes whole closed segments, so a segment is a fraction of the cap.
             config["segment.bytes"] = str(max(2**20, min(64 * 2**20, cap // 4)))
@@ -298,9 +301,7 @@ async def _await_groups(admin: AIOKafkaAdminClient, prefix: str) -> None:
 
 def disk_budget(settings: Settings, held: int = 0) -> int:
     """Return what topics may fill of the disk below the data folder, of which they hold some already, in bytes."""
-    folder = settings.data_dir
-    while not folder.exists():
-        folder = folder.parent
+    folder = next(folder for folder in (settings.data_dir, *settings.data_dir.parents) if folder.exists())
     return int((shutil.disk_usage(folder).free + held) * settings.kafka.disk_share)
 
 

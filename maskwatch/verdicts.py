@@ -2,7 +2,7 @@
 
 from maskwatch.model_messages import Condition, Verdict
 
-MOST = 0.99
+MOST_SURE = 0.99
 """The largest probability that is said."""
 
 
@@ -36,9 +36,9 @@ def _probability(value: float) -> str:
     >>> [_probability(value) for value in (0.001, 0.934, 0.996, 1.0)]
     ['less than 1%', '93%', 'more than 99%', 'more than 99%']
     """
-    if value > MOST:
-        return f"more than {MOST:.0%}"
-    return f"{value:.0%}" if value >= 1 - MOST else f"less than {1 - MOST:.0%}"
+    if value > MOST_SURE:
+        return f"more than {MOST_SURE:.0%}"
+    return f"{value:.0%}" if value >= 1 - MOST_SURE else f"less than {1 - MOST_SURE:.0%}"
 
 
 def rows(verdict: Verdict) -> list[str]:

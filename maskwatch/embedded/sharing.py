@@ -6,7 +6,6 @@ thirty-second of what its topic may take: what is recorded would be gone after m
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from maskwatch.settings import Settings
 from maskwatch.topics import TOPICS, disk_budget
 
 EVERY_S = 60.0
-WORTH_IT = 0.2
+LEAST_CHANGE = 0.2
 """Of a cap: what changes it by less is left as it is."""
 
 CAP = "retention.bytes"
@@ -64,19 +63,19 @@ async def share(settings: Settings) -> dict[str, int]:
 
 
 def _caps(settings: Settings, taken: Occupancy) -> dict[str, int]:
-    room = disk_budget(settings, held=sum(taken.bytes.values()))
+    room = disk_budget(settings, sum(taken.bytes.values()))
     caps = {}
     for topic in TOPICS:
         name = f"{settings.kafka.topic_prefix}{topic.name}"
         if topic.disk_share:
             sharers = min(taken.used.get(name, 0) + 1, topic.partitions)
-            caps[name] = math.floor(room * topic.disk_share / sharers)
+            caps[name] = topic.cap(room, sharers)
     return caps
 
 
 def _differs(cap: int, now: str | None) -> bool:
     # Who has taken a topic's cap away has done so on purpose.
-    return now is not None and int(now) > 0 and abs(cap / int(now) - 1) > WORTH_IT
+    return now is not None and int(now) > 0 and abs(cap / int(now) - 1) > LEAST_CHANGE
 
 
 async def _configurations(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, dict[str, str]]:

@@ -202,8 +202,8 @@ class _Stack:
             from maskwatch.embedded.sharing import keep_sharing  # noqa: PLC0415  # slow to import, and nobody waits now
 
             self._later.append(asyncio.create_task(keep_sharing(self._settings)))
-        if broker and not broker.archive.is_file():
-            self._later.append(asyncio.create_task(archive_classes(broker, ARCHIVE_DELAY_S)))
+            if not broker.archive.is_file():
+                self._later.append(asyncio.create_task(archive_classes(broker, ARCHIVE_DELAY_S)))
 
     async def stop(self) -> None:
         """End everything."""

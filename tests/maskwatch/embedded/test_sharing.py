@@ -21,7 +21,7 @@ SHARED = (Name.FRAMES_RECORDING, Name.SIGNALS, Name.CAMERAS)
 async def sized(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings of a cluster whose topics were made for a disk of 100 GB."""
     settings = kafka.settings()
-    monkeypatch.setattr(sharing, "disk_budget", lambda _settings, held: 100 * GB + 0 * held)
+    monkeypatch.setattr(sharing, "disk_budget", lambda _settings, _held: 100 * GB)
     await topics.ensure(settings, 100 * GB, [topic(name) for name in SHARED])
     return settings
 
@@ -92,10 +92,10 @@ async def test_it_is_shared_again_and_again_also_after_the_broker_was_away(
 
     monkeypatch.setattr(sharing, "share", first_nobody)
     await fill(sized, 1)
-    sharing_ = asyncio.create_task(sharing.keep_sharing(sized))
+    task = asyncio.create_task(sharing.keep_sharing(sized))
     try:
         await becomes(sized, 20 * GB)
     finally:
-        sharing_.cancel()
+        task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await sharing_
+            await task
