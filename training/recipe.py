@@ -23,6 +23,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Pictures that are looked at together."""
     pictures_a_step: Count = 16
     """Gradients of this many are added up before weights change: the fewer, the more steps a short training has."""
+    bf16: bool = False
+    """The network's passes calculate in BF16; weights, losses and val stay floats. Much faster on a CPU that has it
+    (avx512_bf16, AMX), slower on one that has not."""
     seed: int = 1
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.001
     """Of AdamW at its height; it falls as a cosine to `last_rate` of it."""
@@ -55,6 +58,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The epoch that does best on val, or the last one."""
     distil_from: Path | None = None
     """A larger model's checkpoint whose features are followed; None for none."""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
+        if self.bf16 and self.distil_from:
+            raise ValueError("bf16 and distil_from do not go together: features are compared in floats")
 
 
 def read_recipe(path: Path) -> Recipe:

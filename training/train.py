@@ -91,6 +91,8 @@ def train(
     trainer = functools.partial(
         ExactTrainer,
         keep=recipe.keep,
+        bf16=recipe.bf16,
+        batches_a_step=max(1, round(recipe.pictures_a_step / recipe.batch)),
         degraded=recipe.degraded,
         weights={file_stem(entry): float(weight) for entry, weight in zip(entries, weights, strict=True)},
         deadline=None if hours is None else time.monotonic() + hours * 3600,
@@ -124,7 +126,8 @@ def arguments(recipe: Recipe, data: Path, folder: Path) -> dict[str, Any]:
         "epochs": recipe.epochs,
         "imgsz": recipe.image_size,
         "batch": recipe.batch,
-        "nbs": recipe.pictures_a_step,
+        # Gradients are added up by our trainer, which leaves none over for the next epoch: that may be resumed.
+        "nbs": recipe.batch,
         "seed": recipe.seed,
         "optimizer": "AdamW",
         "lr0": recipe.learning_rate,

@@ -82,6 +82,10 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         Ultralytics' arguments.
     keep
         Whether the epoch that does best on val counts, or the last one.
+    bf16
+        Whether the network's passes calculate in BF16.
+    batches_a_step
+        Of so many the gradients are added up before weights change.
     degraded
         Probability that a picture is degraded.
     weights
@@ -99,6 +103,8 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         overrides: dict[str, Any],
         *,
         keep: Keep,
+        bf16: bool,
+        batches_a_step: int,
         degraded: float,
         weights: Mapping[str, float],
         deadline: float | None,
@@ -107,6 +113,8 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         _callbacks: Any = None,  # noqa: ANN401
     ) -> None:
         self._keep = keep
+        self._bf16 = bf16
+        self._batches_a_step = batches_a_step
         self._degraded = degraded
         self._weights = weights
         self._deadline = deadline
@@ -116,6 +124,7 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         self._began = self._epoch_began = time.monotonic()
         self._steps = 0
         super().__init__(overrides=overrides, _callbacks=_callbacks)
+        self.add_callback("on_train_start", ExactTrainer._end_bf16_with_the_network)
         self.add_callback("on_train_epoch_start", ExactTrainer._begin_epoch)
         self.add_callback("on_train_batch_start", ExactTrainer._use_all_cores)
         # The validator, at an epoch's end and after the last one, runs the same callbacks, with itself.
@@ -182,10 +191,21 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         return super().get_model(*args, **kwargs).to(memory_format=torch.channels_last)
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Scale a batch's pictures, and lay them out as the network is."""
+        """Scale a batch's pictures, and lay them out as the network is; the network comes next."""
         batch = super().preprocess_batch(batch)
         batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        if self._bf16:
+            # Ultralytics calls this inside of its own autocast, which brings back what was before at its end, but
+            # which refuses BF16 on CPUs.
+            torch.set_autocast_dtype("cpu", torch.bfloat16)
+            torch.set_autocast_enabled("cpu", True)  # noqa: FBT003  # torch takes it by place
         return batch
+
+    def optimizer_step(self) -> None:
+        """Change the weights once enough gradients are added up; at the end of an epoch none are left over."""
+        seen = self._steps + 1
+        if seen % self._batches_a_step == 0 or seen == len(self.train_loader):
+            super().optimizer_step()
 
     def save_model(self) -> bool:
         """Write the checkpoints, each whole or not at all, and what half precision would lose beside them."""
@@ -242,6 +262,12 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         path: Path = self.wdir / f"exact-{epoch}.pt"
         return path
 
+    def _end_bf16_with_the_network(self) -> None:
+        # Boxes are too fine for eight bits: losses are worked out of floats. The hook is on the network that is
+        # trained, not on the copy that checkpoints are written of.
+        if self._bf16:
+            unwrap_model(self.model).model[-1].register_forward_hook(lambda _network, _input, raw: _leave_bf16(raw))
+
     def _begin_epoch(self) -> None:
         # As if each epoch were the first: what is drawn and how it is altered follows from its number alone.
         seed = self.args.seed * 100_003 + self.epoch
@@ -294,6 +320,19 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         )
         if self._deadline is not None and now > self._deadline and not self.stop:
             raise StageOverError("the time for this stage is over; give the command again, and it goes on")
+
+
+def _leave_bf16(raw: Any) -> Any:  # noqa: ANN401  # what a head answers: tensors in dicts, lists and tuples
+    torch.set_autocast_enabled("cpu", False)  # noqa: FBT003  # torch takes it by place
+    return _floats(raw)
+
+
+def _floats(raw: Any) -> Any:  # noqa: ANN401
+    if isinstance(raw, torch.Tensor):
+        return raw.float()
+    if isinstance(raw, dict):
+        return {name: _floats(part) for name, part in raw.items()}
+    return type(raw)(map(_floats, raw))
 
 
 def is_over(last: Path, epochs: int) -> bool:

@@ -20,6 +20,7 @@ def test_a_recipe_is_read_from_toml(tmp_path: Path) -> None:
         ("weights = 3", "is not a recipe: 3 is no path"),
         ('weights = "a.pt"\nlearning_rate = 7', "<= 1.0 - at `.*learning_rate`"),
         ('weights = "a.pt"\nepoch = 3', "unknown field `epoch`"),
+        ('weights = "a.pt"\nbf16 = true\ndistil_from = "b.pt"', "do not go together"),
         ("epochs = 3", "missing required field `weights`"),
         ("epochs =", "is not a recipe"),
     ],

@@ -77,12 +77,13 @@ def test_a_training_killed_in_mid_epoch_ends_as_if_it_had_not_been(place: Path, 
     assert "epoch 3 of 3" in result.output
 
     first = subprocess.Popen([sys.executable, "-m", "maskwatch", *arguments(place, killed)], stderr=subprocess.DEVNULL)
-    while not list(killed.glob("run/weights/exact-*.pt")):  # an epoch is whole, and another under way
+    while not (killed / "run" / "weights" / "last.pt").exists():  # an epoch is whole, and another under way
         assert first.poll() is None
         time.sleep(0.05)
     os.kill(first.pid, signal.SIGKILL)
     first.wait(10)
     assert not (killed / "done").exists()
+    assert (killed / "run" / "weights" / "last.pt").exists()
     assert run(*arguments(place, killed)).exit_code == 0
 
     one, other = (weights(folder / "run" / "weights" / "last.pt") for folder in (whole, killed))
@@ -113,6 +114,35 @@ def test_a_training_that_is_asked_to_stop_while_val_judges_ends_there_and_goes_o
     resumed = weights(tmp_path / "stopped" / "run" / "weights" / "best.pt")
     whole = weights(train(data, recipe, tmp_path / "whole"))
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_a_training_in_bf16_learns_in_floats_goes_on_exactly_and_leaves_an_ordinary_checkpoint(
+    place: Path, tmp_path: Path
+) -> None:
+    import torch  # noqa: PLC0415
+    from ultralytics import YOLO  # noqa: PLC0415
+
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'weights = "{place / "start.pt"}"\nbf16 = true')
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert run(*arguments(place, whole, "--recipe", str(recipe))).exit_code == 0
+    stopped = run(*arguments(place, cut, "--recipe", str(recipe), "--hours", "0.000001"))
+    assert stopped.exit_code == StageOverError.exit_code
+    assert run(*arguments(place, cut, "--recipe", str(recipe))).exit_code == 0
+    one, other = (weights(folder / "run" / "weights" / "last.pt") for folder in (whole, cut))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+    floats = tmp_path / "floats"
+    assert run(*arguments(place, floats)).exit_code == 0
+    loss, same_in_floats = (
+        next(event.values["loss/box"] for event in read(folder) if isinstance(event, Metrics))
+        for folder in (whole, floats)
+    )
+    assert loss != same_in_floats
+    assert loss == pytest.approx(same_in_floats, rel=0.15)
+    model = YOLO(whole / "run" / "weights" / "best.pt").model.model[-1]
+    assert not model._forward_hooks
+    assert not torch.is_autocast_enabled("cpu")
 
 
 def test_a_stage_ends_after_its_time_and_the_next_goes_on(place: Path, tmp_path: Path) -> None:
