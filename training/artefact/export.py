@@ -277,6 +277,8 @@ def command(training: Path, manifest: Path | None, golden: Path, out: Path, opti
 def history(checkpoint: Path) -> tuple[str, ...]:
     """Tell how a checkpoint was trained, by the recipes that lie with it and with the checkpoints it started from.
 
+    Where it started from an exported model's checkpoint, what that model's provenance tells comes before.
+
     Returns
     -------
     tuple of str
@@ -288,14 +290,26 @@ def history(checkpoint: Path) -> tuple[str, ...]:
         seen.add(run)
         recipe = msgspec.json.decode((run / "recipe.json").read_bytes())
         start = Path(recipe["weights"])
-        before = _run_of(start)
+        before, model = _run_of(start), _model_of(start)
+        known_as = (
+            f"the best of `{before.name}`"
+            if before
+            else f"`{model.plan.name}` {model.plan.version}"
+            if model
+            else f"`{start.name}`"
+        )
         told = {name: value for name, value in recipe.items() if name != "weights" and value}
         sentences.append(
-            f"`{run.name}`, from {f'the best of `{before.name}`' if before else f'`{start.name}`'}: "
-            + ", ".join(f"{name} {_plain(value)}" for name, value in told.items())
+            f"`{run.name}`, from {known_as}: " + ", ".join(f"{name} {_plain(value)}" for name, value in told.items())
         )
         checkpoint = start
-    return tuple(reversed(sentences))
+    exported = _model_of(checkpoint)
+    return (*(exported.plan.history if exported else ()), *reversed(sentences))
+
+
+def _model_of(checkpoint: Path) -> Provenance | None:
+    """Return where the exported model came from that a checkpoint lies in; None if it lies in none."""
+    return read_provenance(checkpoint.parent) if checkpoint.name == CHECKPOINT else None
 
 
 def _plain(value: object) -> str:

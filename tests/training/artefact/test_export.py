@@ -80,6 +80,19 @@ def test_a_checkpoint_tells_how_it_was_trained_back_to_the_first_start(tmp_path:
     )
     assert export.history(tmp_path / "loose.pt") == ()
 
+    # The folder of the first training is gone, and the model that was exported of it is there.
+    shipped = tmp_path / "model" / "checkpoint.pt"
+    shipped.parent.mkdir()
+    plan = msgspec.structs.replace(PLAN, name="faces", version="2", history=export.history(first))
+    provenance = export.Provenance("0" * 64, "YOLOv8n", 300, plan)
+    (shipped.parent / "provenance.json").write_bytes(msgspec.json.encode(provenance))
+    third = checkpoint(tmp_path / "longer")
+    (tmp_path / "longer" / "recipe.json").write_text(f'{{"weights": "{shipped}", "epochs": 8}}')
+    assert export.history(third) == (
+        "`photographs`, from `start.pt`: epochs 6",
+        "`longer`, from `faces` 2: epochs 8",
+    )
+
 
 def test_a_model_takes_the_place_of_the_old_one_when_it_answers_the_golden_picture(tmp_path: Path) -> None:
     import onnx  # noqa: PLC0415  # not everywhere that tests run
