@@ -62,13 +62,14 @@ def data_split(
 @data.command("export", short_help="Write a catalogue or a manifest as a folder.")
 @click.argument("file", metavar="CATALOGUE|MANIFEST", type=_FILE)
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True)
+@click.option("--without", multiple=True, metavar="SOURCE", help="Leave this source out; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new folder.")
-def data_export(file: Path, form: str, out: Path) -> None:
+def data_export(file: Path, form: str, without: tuple[str, ...], out: Path) -> None:
     """Copy the pictures and write their boxes as Pascal VOC, YOLO or COCO; a manifest's parts become folders.
 
     Example: maskwatch data export catalogue.json --format yolo --out photographs-yolo/
     """
-    call("training.datasets.exporting:command", file, form, out)
+    call("training.datasets.exporting:command", file, form, frozenset(without), out)
 
 
 @data.command("get", short_help="Fetch the base set from where it is published.")

@@ -123,7 +123,10 @@ for training in trainings:
     events = list(read(training))
     told = {name: value for event in events if isinstance(event, Parameters) for name, value in event.values.items()}
     name = next(event.name for event in events if isinstance(event, Begun))
-    chosen = {key: told.get(key) for key in ("weights", "epochs", "image_size", "batch", "learning_rate", "seed")}
+    start = Path(str(told.get("weights"))).name  # where it lay is this machine's affair
+    chosen = {"weights": start} | {
+        key: told.get(key) for key in ("epochs", "image_size", "batch", "learning_rate", "seed")
+    }
     print(f"{name}: {json.dumps(chosen)}")
     epochs = [event for event in events if isinstance(event, Metrics)]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3))

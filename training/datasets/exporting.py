@@ -29,15 +29,15 @@ LEFT_OUT = "left out"
 _QUALITY = 95
 
 
-def items_of(file: Path) -> list[Item]:
-    """Return what a catalogue or a manifest holds.
+def items_of(file: Path, without: frozenset[str] = frozenset()) -> list[Item]:
+    """Return what a catalogue or a manifest holds, but for some sources.
 
     Raises
     ------
     CatalogueError
-        If the file is neither, or is missing.
+        If the file is neither, or is missing, or if a catalogue has no such source.
     ManifestError
-        If it is a manifest that was altered.
+        If it is a manifest that was altered, or has no such source.
     """
     try:
         # Which of the two it is; each is then read by those whose it is.
@@ -45,7 +45,11 @@ def items_of(file: Path) -> list[Item]:
     except (OSError, msgspec.MsgspecError):
         is_manifest = False
     if not is_manifest:
-        pictures = catalogue.load(file).pictures
+        whole = catalogue.load(file)
+        there = [source.name for source in whole.sources]
+        if unknown := without.difference(there):
+            raise CatalogueError(f"no source is called {', '.join(sorted(unknown))}; there are {', '.join(there)}")
+        pictures = [picture for picture in whole.pictures if picture.source not in without]
         names = _names([(picture.source, picture.path) for picture in pictures])
         named: dict[str, list[tuple[Picture, str]]] = defaultdict(list)
         for picture, name in zip(pictures, names, strict=True):
@@ -62,7 +66,7 @@ def items_of(file: Path) -> list[Item]:
             )
             for picture, name in zip(pictures, names, strict=True)
         ]
-    entries = [entry for entry in manifest.load(file).entries if entry.part != LEFT_OUT]
+    entries = [entry for entry in manifest.load(file).without(without).entries if entry.part != LEFT_OUT]
     names = _names([(entry.source, Path(entry.path)) for entry in entries])
     return [
         Item(Path(entry.path), name, entry.part, entry.width, entry.height, entry.faces)
@@ -132,9 +136,9 @@ def _copy(path: Path, place: Path) -> None:
         upright.save(place, quality=_QUALITY)
 
 
-def command(file: Path, form: FormatName, out: Path) -> None:
+def command(file: Path, form: FormatName, without: frozenset[str], out: Path) -> None:
     """Write a catalogue or a manifest as a folder, and say what was written."""
-    items = items_of(file)
+    items = items_of(file, without)
     with shown("writing") as step:
         write(items, form, out, step)
     faces = sum(len(item.faces) for item in items)

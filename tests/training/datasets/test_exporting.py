@@ -155,6 +155,16 @@ def test_the_parts_of_a_manifest_become_folders(manifest: Path, tmp_path: Path) 
     }
 
 
+def test_a_source_is_left_out_and_one_that_is_not_there_is_said(manifest: Path, tmp_path: Path) -> None:
+    result = run("export", manifest, "--format", "yolo", "--without", "two", "--out", tmp_path / "one-only")
+    assert result.stdout == f"{tmp_path / 'one-only'} (yolo): 1 picture, 1 face, train 1\n"
+    # Alone it keeps its name.
+    assert (tmp_path / "one-only" / "images" / "train" / "a.jpg").exists()
+    unknown = run("export", manifest, "--format", "yolo", "--without", "three", "--out", tmp_path / "none")
+    assert unknown.exit_code == 1
+    assert "no source is called three; there are one, two" in unknown.output
+
+
 def test_others_read_what_was_written(manifest: Path, tmp_path: Path) -> None:
     assert run("export", manifest, "--format", "coco", "--out", tmp_path / "coco").exit_code == 0
     coco = COCO(str(tmp_path / "coco" / "annotations" / "instances_train.json"))
@@ -184,6 +194,9 @@ def test_what_was_not_split_is_trained_on_and_looked_at(tmp_path: Path) -> None:
     tree = msgspec.yaml.decode((tmp_path / "yolo" / "data.yaml").read_bytes())
     assert (tree["train"], tree["val"]) == ("images", "images")
     assert (tmp_path / "yolo" / "images" / "a.jpg").exists()
+    assert items_of(tmp_path / "c.json", frozenset({"set"})) == []
+    with pytest.raises(CatalogueError, match="no source is called sets; there are set"):
+        items_of(tmp_path / "c.json", frozenset({"sets"}))
 
 
 def test_a_picture_that_is_stored_turned_is_written_upright(tmp_path: Path) -> None:
