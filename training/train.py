@@ -142,6 +142,7 @@ def arguments(recipe: Recipe, data: Path, folder: Path) -> dict[str, Any]:
         "close_mosaic": recipe.close_mosaic,
         "scale": recipe.scale,
         "translate": recipe.translate,
+        "degrees": recipe.rotate,
         "fliplr": recipe.flip,
         "hsv_h": recipe.hue,
         "hsv_s": recipe.saturation,

@@ -122,8 +122,9 @@ def test_a_training_in_bf16_learns_in_floats_goes_on_exactly_and_leaves_an_ordin
     import torch  # noqa: PLC0415
     from ultralytics import YOLO  # noqa: PLC0415
 
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(f'weights = "{place / "start.pt"}"\nbf16 = true')
+    recipe, usual = tmp_path / "recipe.toml", tmp_path / "usual.toml"
+    recipe.write_text(f'weights = "{place / "start.pt"}"\nrotate = 10\nbf16 = true')
+    usual.write_text(f'weights = "{place / "start.pt"}"\nrotate = 10')
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert run(*arguments(place, whole, "--recipe", str(recipe))).exit_code == 0
     stopped = run(*arguments(place, cut, "--recipe", str(recipe), "--hours", "0.000001"))
@@ -133,7 +134,8 @@ def test_a_training_in_bf16_learns_in_floats_goes_on_exactly_and_leaves_an_ordin
     assert all(torch.equal(one[name], other[name]) for name in one)
 
     floats = tmp_path / "floats"
-    assert run(*arguments(place, floats)).exit_code == 0
+    assert run(*arguments(place, floats, "--recipe", str(usual))).exit_code == 0
+    assert "degrees: 10.0\n" in (floats / "run" / "args.yaml").read_text()
     loss, same_in_floats = (
         next(event.values["loss/box"] for event in read(folder) if isinstance(event, Metrics))
         for folder in (whole, floats)
