@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from maskwatch.model import read_card
 from maskwatch.model_messages import Champion, PublishedModel
 from maskwatch.published import publish
 from maskwatch.settings import MlflowSettings, Settings
 from maskwatch.store import Store
-from tests.support.models import another
+from tests.support.models import SHIPPED, another
 
 if importlib.util.find_spec("mlflow") is None:
     pytest.skip("the training packages are not here: make test TRAIN=1", allow_module_level=True)
@@ -37,7 +38,7 @@ def test_the_aliases_say_what_serves_however_often_they_are_asked(tmp_path: Path
     def aliases() -> dict[str, str]:
         return {alias: version.version for version in Registry(settings).versions() for alias in version.aliases}
 
-    own = "2"
+    own = read_card(SHIPPED).version
     for _ in range(2):
         mirror(settings, champion(one, None))
         assert aliases() == {"champion": "one", "previous": own}

@@ -121,7 +121,7 @@ def test_the_pipeline_of_the_project_can_be_read_and_drawn() -> None:
         ("import", "split"),
         ("split", "train@first"),
         ("train@first", "train@second"),
-        ("train@first", "export"),
+        ("train@second", "export"),
         ("export", "evaluate"),
     ):
         assert f'"{one}" -> "{next_one}"' in graph
