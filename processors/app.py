@@ -28,6 +28,7 @@ from processors.judging import Judging
 from processors.monitors import Monitors
 from processors.quality import Labels
 from processors.requests import Requests
+from processors.rewinding import RewindingConsumer
 
 RETRY_S = 1.0
 HAND_OVER_S = 3.0
@@ -123,6 +124,7 @@ def make_app(settings: Settings, producer: AIOKafkaProducer) -> tuple[faust.App,
         topic_partitions=partition_count(Name.DETECTIONS),
         web_enabled=False,
     )
+    app.transport.Consumer = RewindingConsumer  # type: ignore[misc]  # of this app alone
     bytes_only: dict[str, Any] = {
         "key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw",
     }  # fmt: skip

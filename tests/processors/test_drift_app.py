@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from faust.types import TP
 
 from maskwatch import kafka as clients
 from maskwatch.drift_messages import CameraWindow, Episode, read_label_request_headers
@@ -15,7 +16,8 @@ from maskwatch.kafka import Record
 from maskwatch.label_messages import FrameLabel, Proposal
 from maskwatch.messages import DeadLetter, Detection, FrameInfo, MarkedFace, decode, encode, frame_headers
 from maskwatch.settings import Settings
-from maskwatch.topics import Name
+from maskwatch.topics import Name, partition_count
+from processors import app as app_module
 from tests.support.seen import Seen, World
 from tests.support.stack import CreateTopics, Kafka
 from tests.support.stage import Stage, stages
@@ -145,6 +147,38 @@ async def test_a_worker_that_is_killed_is_followed_by_another_that_knows_what_it
         # It ends in order, and hands over what it knows.
         second.signal(signal.SIGTERM)
         assert await second.ended() == 0
+
+
+async def test_where_nothing_is_committed_yet_it_goes_back_to_the_beginning(
+    quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "COMMIT_S", 3600.0)
+    async with clients.running(clients.durable_producer(quick), quick) as producer:
+        app, _, _ = app_module.make_app(quick, producer)
+        await app.start()
+        try:
+            await Sender(producer, quick).send(Seen().many(30))
+            await read_until(quick, Name.SIGNALS, lambda records: len(records) == 2)
+            topic = f"{quick.kafka.topic_prefix}{Name.DETECTIONS}"
+            places = [TP(topic, partition) for partition in range(partition_count(Name.DETECTIONS))]
+
+            async def has_read(count: int) -> bool:
+                return sum([await app.consumer.position(place) or 0 for place in places]) == count
+
+            await eventually(lambda: has_read(30))
+            # As while partitions change hands.
+            app.flow_control.suspend()
+            app.consumer.stop_flow()
+            await app.consumer.perform_seek()
+            assert await has_read(0)
+            # What is read again is known already.
+            app.flow_control.resume()
+            app.consumer.resume_flow()
+            await Sender(producer, quick).send(Seen().many(40))
+            windows = await read_until(quick, Name.SIGNALS, lambda records: len(records) == 3)
+            assert [decode(record.value, CameraWindow).frames for record in windows] == [10, 10, 10]
+        finally:
+            await app.stop()
 
 
 async def committed(settings: Settings, count: int) -> bool:
