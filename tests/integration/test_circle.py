@@ -48,6 +48,9 @@ SMALL = {
     "MASKWATCH_RETRAIN__IMAGE_SIZE": "576",
     "MASKWATCH_RETRAIN__LEARNING_RATE": "0.001",
     "MASKWATCH_GATE__PICTURES": "8",
+    # A dozen pictures leave more to chance than any gain that so short a training brings.
+    "MASKWATCH_GATE__CERTAINTY": "0.8",
+    "MASKWATCH_GATE__CHANCE": "0.2",
     # So short a training forgets a little, and this machine may have other things to do.
     "MASKWATCH_GATE__TOLERANCE": "0.1",
     "MASKWATCH_GATE__CLASS_MARGIN": "0.2",
