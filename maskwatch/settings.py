@@ -145,7 +145,7 @@ class DetectorSettings(Group):
         description="ONNX Runtime's providers, first choice first; CUDA and TensorRT are untested on a GPU",
     )
     precision: Literal["auto", "int8", "fp16", "fp32"] = Field(
-        "auto", description="auto: INT8 where the CPU multiplies it fast, else FP32"
+        "auto", description="auto: INT8 where the CPU multiplies it fast, else FP16 where it has BF16, else FP32"
     )
     threads: int = Field(2, ge=1, le=64, description="inference threads, each with a request of its own")
     score: float = Field(0.4, gt=0, lt=1, description="faces under this score are not reported")

@@ -114,6 +114,13 @@ def test_a_precision_that_a_model_lacks_is_refused_unless_it_may_be_chosen(copy:
     with pytest.raises(ModelError, match=r"no fp16 file, only fp32, int8: set detector\.precision"):
         Detector(copy, DetectorSettings(precision="fp16"))
     assert choose_precision(DetectorSettings(precision="auto"), {"fp32"}) == "fp32"
+    for flags, there, chosen in (
+        ({"avx512_vnni", "avx512_bf16"}, {"fp32", "fp16", "int8"}, "int8"),
+        ({"avx512_vnni", "avx512_bf16"}, {"fp32", "fp16"}, "fp16"),
+        ({"avx512_vnni"}, {"fp32", "fp16"}, "fp32"),
+        ({"avx2"}, {"fp32", "fp16", "int8"}, "fp32"),
+    ):
+        assert choose_precision(DetectorSettings(precision="auto"), there, flags) == chosen  # type: ignore[arg-type]
     assert choose_precision(DetectorSettings(precision="fp16"), {"fp32", "fp16"}) == "fp16"
     assert choose_precision(DetectorSettings(runtime="onnxruntime", precision="fp16"), {"fp32", "fp16"}) == "fp32"
 
