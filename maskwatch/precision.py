@@ -8,9 +8,9 @@ from maskwatch.errors import ModelError
 from maskwatch.model import Precision
 from maskwatch.settings import DetectorSettings
 
-INT8: frozenset[str] = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
+INT8_FLAGS: frozenset[str] = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
 """Of CPUs that multiply it fast; on others it gains little."""
-BF16: frozenset[str] = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+BF16_FLAGS: frozenset[str] = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """Of CPUs that calculate FP16 files in it, which takes little more than half of FP32's time."""
 
 
@@ -36,9 +36,9 @@ def choose_precision(
     wished: Precision = "fp32"
     if settings.runtime == "openvino" and settings.precision == "auto":
         flags = cpu_flags() if flags is None else flags
-        if "int8" in there and flags & INT8:
+        if "int8" in there and flags & INT8_FLAGS:
             wished = "int8"
-        elif "fp16" in there and flags & BF16:
+        elif "fp16" in there and flags & BF16_FLAGS:
             wished = "fp16"
     elif settings.runtime == "openvino" and settings.precision != "auto":
         wished = settings.precision

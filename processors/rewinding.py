@@ -15,7 +15,18 @@ class RewindingConsumer(Consumer):
     """Goes back to the beginning of each partition of which nothing is committed."""
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go back to what is committed, or to the beginning; return what is committed, as Faust's does."""
+        """Go back to what is committed, or to the beginning.
+
+        Returns
+        -------
+        Mapping
+            What is committed of each partition, as Faust's own does: the next offset, None where nothing is.
+
+        Raises
+        ------
+        KafkaError
+            If the broker does not answer.
+        """
         committed = await super().seek_to_committed()
         # The state's own topic is read to its end, wherever that was begun, and is committed by nobody.
         bare = [

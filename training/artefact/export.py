@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -92,12 +93,16 @@ def export(checkpoint: Path, entries: Sequence[Entry], golden: Path, folder: Pat
         If a precision does not answer as FP32 does.
     """
     _check(plan)
-    graph = onnx.load(raw_onnx(checkpoint, plan.head))
-    architecture = notes(graph).get("description", "").removeprefix("Ultralytics ").partition(" model ")[0]
-    batches = calibration(entries, plan.shapes) if "int8" in plan.precisions else []
-    provenance = Provenance(_sha256(checkpoint), architecture, len(batches), plan)
-    shared = checkpoint.with_suffix(".shared.pt")
-    return assemble(add_serving_ends(graph), batches, golden, folder, provenance, checkpoint=shared)
+    with tempfile.TemporaryDirectory(prefix="maskwatch-") as work:
+        # What Ultralytics writes beside a checkpoint is three times as large, and nobody's where that lies.
+        copy = Path(work) / checkpoint.name
+        shutil.copyfile(checkpoint, copy)
+        graph = onnx.load(raw_onnx(copy, plan.head))
+        architecture = notes(graph).get("description", "").removeprefix("Ultralytics ").partition(" model ")[0]
+        batches = calibration(entries, plan.shapes) if "int8" in plan.precisions else []
+        provenance = Provenance(_sha256(checkpoint), architecture, len(batches), plan)
+        shared = copy.with_suffix(".shared.pt")
+        return assemble(add_serving_ends(graph), batches, golden, folder, provenance, checkpoint=shared)
 
 
 def assemble(  # noqa: PLR0913  # what a folder is made of
@@ -290,14 +295,11 @@ def history(checkpoint: Path) -> tuple[str, ...]:
         seen.add(run)
         recipe = msgspec.json.decode((run / "recipe.json").read_bytes())
         start = Path(recipe["weights"])
-        before, model = _run_of(start), _model_of(start)
-        known_as = (
-            f"the best of `{before.name}`"
-            if before
-            else f"`{model.plan.name}` {model.plan.version}"
-            if model
-            else f"`{start.name}`"
-        )
+        known_as = f"`{start.name}`"
+        if (before := _run_of(start)) is not None:
+            known_as = f"the best of `{before.name}`"
+        elif (model := _model_of(start)) is not None:
+            known_as = f"`{model.plan.name}` {model.plan.version}"
         told = {name: value for name, value in recipe.items() if name != "weights" and value}
         sentences.append(
             f"`{run.name}`, from {known_as}: " + ", ".join(f"{name} {_plain(value)}" for name, value in told.items())

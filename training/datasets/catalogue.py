@@ -4,6 +4,8 @@ A catalogue is made of folders (:mod:`training.datasets.importing`), kept as one
 (:mod:`training.datasets.manifest`), or written out again as a folder (:mod:`training.datasets.exporting`).
 """
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -156,3 +158,15 @@ def load(file: Path) -> Catalogue:
 
 def _path(_kind: type, text: str) -> Path:
     return Path(text)
+
+
+def refusal_of_sources(asked: AbstractSet[str], there: Sequence[str]) -> str:
+    """Say which sources there are not, and which there are; empty if all that are asked for are there.
+
+    Examples
+    --------
+    >>> refusal_of_sources({"voc", "more"}, ["more"])
+    'no source is called voc; there are more'
+    """
+    unknown = sorted(asked - set(there))
+    return f"no source is called {', '.join(unknown)}; there are {', '.join(there)}" if unknown else ""

@@ -30,7 +30,14 @@ _QUALITY = 95
 
 
 def items_of(file: Path, without: frozenset[str] = frozenset()) -> list[Item]:
-    """Return what a catalogue or a manifest holds, but for some sources.
+    """Return what a catalogue or a manifest holds.
+
+    Parameters
+    ----------
+    file
+        The catalogue or the manifest, a JSON file.
+    without
+        Names of sources that are left out.
 
     Raises
     ------
@@ -46,9 +53,8 @@ def items_of(file: Path, without: frozenset[str] = frozenset()) -> list[Item]:
         is_manifest = False
     if not is_manifest:
         whole = catalogue.load(file)
-        there = [source.name for source in whole.sources]
-        if unknown := without.difference(there):
-            raise CatalogueError(f"no source is called {', '.join(sorted(unknown))}; there are {', '.join(there)}")
+        if refusal := catalogue.refusal_of_sources(without, [source.name for source in whole.sources]):
+            raise CatalogueError(refusal)
         pictures = [picture for picture in whole.pictures if picture.source not in without]
         names = _names([(picture.source, picture.path) for picture in pictures])
         named: dict[str, list[tuple[Picture, str]]] = defaultdict(list)

@@ -15,7 +15,7 @@ import numpy as np
 
 from maskwatch.files import write_whole
 from maskwatch.messages import MarkedFace
-from training.datasets.catalogue import Picture
+from training.datasets.catalogue import Picture, refusal_of_sources
 from training.datasets.duplicates import fingerprint, group, look_alikes
 from training.datasets.split import LATER_SHARES, SHARES, Burst, Part, Strata, held_out, newcomers_part, stratify
 from training.errors import ManifestError
@@ -71,10 +71,8 @@ class Manifest(msgspec.Struct, frozen=True):
         ManifestError
             If there is no such source; the message names those that there are.
         """
-        if unknown := sources - set(self.sources):
-            raise ManifestError(
-                f"no source is called {', '.join(sorted(unknown))}; there are {', '.join(self.sources)}"
-            )
+        if refusal := refusal_of_sources(sources, self.sources):
+            raise ManifestError(refusal)
         return Manifest(tuple(entry for entry in self.entries if entry.source not in sources), self.parent)
 
 
