@@ -42,7 +42,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Pictures are scaled by 1 ± this."""
     translate: Share = 0.1
     rotate: Annotated[float, msgspec.Meta(ge=0, le=180)] = 0.0
-    """Pictures are turned by up to so many degrees, either way; boxes become as large as what is turned in them."""
+    """Pictures are turned by up to so many degrees, either way, faces' boxes with them (:mod:`training.turning`)."""
     flip: Share = 0.5
     """Probability that a picture is mirrored."""
     hue: Share = 0.015

@@ -2,9 +2,9 @@
 
 Ultralytics writes its checkpoints in place, in half precision, and its loader draws on from wherever it is. Here each
 checkpoint is written whole or not at all, the full-precision state lies beside it, and every epoch draws from seeds of
-its own. Pictures are drawn by weight (:mod:`training.draws`), and some are degraded as cameras do it.
+its own. Pictures are drawn by weight (:mod:`training.draws`), and altered as :mod:`training.augmentation` says.
 
-The only file, with :mod:`training.train`, that loads torch and Ultralytics for a training.
+These two files and :mod:`training.train` are the only ones that load torch and Ultralytics for a training.
 """
 
 import os
@@ -16,61 +16,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-# Read by Ultralytics when it is imported: it fetches nothing, and its progress is not ours.
-os.environ.setdefault("YOLO_OFFLINE", "1")
-os.environ.setdefault("YOLO_AUTOINSTALL", "0")
-os.environ.setdefault("YOLO_VERBOSE", "false")
-
+from training.augmentation import CameraDataset  # isort: skip  # first: it says what Ultralytics reads when it is imported
 import numpy as np
 import torch
 from torch.utils.data import WeightedRandomSampler
-from ultralytics.data import YOLODataset
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
-from maskwatch.degradation import CHANGES, STRENGTHS, Change, degrade
 from training.errors import DivergedError, StageOverError
 from training.progress import Epoch, Step
 from training.recipe import Keep
-
-MOVES: frozenset[Change] = frozenset({"small"})
-"""Changes that move what is in a picture: mosaic and scaling do that already, and take the boxes along."""
-
-
-class Degrade:
-    """Dim, blur and so on some of the training's pictures; the last change before they become tensors.
-
-    Parameters
-    ----------
-    probability
-        That a picture is changed at all.
-    """
-
-    def __init__(self, probability: float) -> None:
-        self.probability = probability
-
-    def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
-        """Change ``labels["img"]``, shape (height, width, 3), BGR."""
-        if random.random() < self.probability:  # noqa: S311  # seeded by the loader
-            change = random.choice([change for change in CHANGES if change not in MOVES])  # noqa: S311
-            strength, seed = random.choice(STRENGTHS), random.getrandbits(32)  # noqa: S311
-            rgb = np.ascontiguousarray(labels["img"][..., ::-1])
-            labels["img"] = np.ascontiguousarray(degrade(rgb, change, strength, seed)[..., ::-1])
-        return labels
-
-
-class DegradingDataset(YOLODataset):  # type: ignore[misc]  # Ultralytics ships no types
-    """Ultralytics' data set with :class:`Degrade` among its transforms, also once mosaics are closed."""
-
-    degraded = 0.0
-
-    def build_transforms(self, hyp: Any) -> Any:  # noqa: ANN401  # Ultralytics'
-        """Return the transforms in their order."""
-        transforms = super().build_transforms(hyp)
-        if self.augment and self.degraded:
-            transforms.insert(len(transforms.transforms) - 1, Degrade(self.degraded))
-        return transforms
 
 
 class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
@@ -164,7 +120,7 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
             # Ultralytics chooses the class in a function that takes none.
-            dataset.__class__ = DegradingDataset
+            dataset.__class__ = CameraDataset
             dataset.degraded = self._degraded
             dataset.transforms = dataset.build_transforms(self.args)
         return dataset

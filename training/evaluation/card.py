@@ -72,8 +72,8 @@ def write(manifest: Manifest, report: Report, provenance: Provenance | None) -> 
             footprint_table(report.footprints),
         ),
         "Pictures as bad cameras send them": _under(
-            "The same pictures, changed in three strengths (`maskwatch/degradation.py`). The difference is that of "
-            "mAP50 to the pictures as they are.",
+            "The same pictures, changed in three strengths (`maskwatch/degradation.py`), and turned. The difference is "
+            "that of mAP50 to the pictures as they are.",
             robustness_table(report.robustness),
         ),
         "Faces from tiny to filling the frame": _under(

@@ -47,7 +47,7 @@ from training.evaluation.report import (
 )
 from training.evaluation.scores import Matches, judge, matches, precisions
 from training.evaluation.sightings import by_size, confusion, sightings
-from training.evaluation.views import SIDES, View, changed, pasted, plain, rendered
+from training.evaluation.views import ANGLES, SIDES, View, changed, pasted, plain, rendered, turned
 
 TIMED = 100
 """Pictures that speed is measured on, at most."""
@@ -70,6 +70,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Another model's folder."""
     changes: tuple[Change, ...] = ()
     """Of :mod:`maskwatch.degradation`, each in every strength."""
+    angles: tuple[int, ...] = ()
+    """Degrees by which pictures are turned."""
     sides: tuple[int, ...] = ()
     """Longest side of the largest face on a canvas, in pixels."""
     speed: bool = True
@@ -121,12 +123,9 @@ def evaluate(folder: Path, manifest: Manifest, request: Request, tell: Tell = la
         models, rivals = examinees(folder), examinees(request.against) if request.against else []
         judged = [_judge_shape(models, rivals, by_source, shape, request, tell) for shape in request.shapes]
         serving = _Question(models[-1], by_source, request.shapes[0], tell)
-        robustness = [
-            row
-            for change in request.changes
-            for strength in STRENGTHS
-            for row in _judge_view(serving, changed(change, strength), request.score)
-        ]
+        views = [changed(change, strength) for change in request.changes for strength in STRENGTHS]
+        views += map(turned, request.angles)
+        robustness = [row for view in views for row in _judge_view(serving, view, request.score)]
         scales = [row for side in request.sides for row in _judge_view(serving, pasted(side), request.score)]
     return Report(
         name=card.name,
@@ -330,6 +329,7 @@ def command(  # noqa: PLR0913  # a command line
     request = Request(
         score=settings.detector.score,
         changes=CHANGES if robustness else (),
+        angles=ANGLES if robustness else (),
         sides=SIDES if scales else (),
         **options,
     )

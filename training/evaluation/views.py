@@ -1,4 +1,4 @@
-"""How pictures are shown to a model that is judged: as they are, changed as cameras change them, or at another scale.
+"""How pictures are shown to a model that is judged: as they are, as bad cameras send them, scaled, or turned.
 
 A view says where the faces of a picture lie once it is shown that way, and makes the JPEG. The first needs no pixels,
 so that answers that were kept can be scored again without a picture being decoded.
@@ -14,6 +14,7 @@ import cv2
 import msgspec
 import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 from PIL import Image
 
 from maskwatch.degradation import Change, Strength, degrade, moved
@@ -21,6 +22,7 @@ from maskwatch.messages import Box, MarkedFace
 from maskwatch.pictures import PADDING, Pixels
 from training.datasets.manifest import Entry
 from training.errors import EvaluationError
+from training.turning import map_faces
 
 CANVAS = (1280, 720)
 """Width and height of what a camera usually sends."""
@@ -28,6 +30,8 @@ SIDES = (12, 24, 48, 96, 192, 384, 690)
 """Longest side of the largest face on the canvas, in pixels; the last fills the frame."""
 MOST_ENLARGED = 4.0
 """Pictures that would have to be enlarged more are left out: there would be nothing left to see but blur."""
+ANGLES = (10, 20, 30)
+"""Degrees by which pictures are turned: heads are not always upright, nor cameras."""
 LEAST_VISIBLE = 0.6
 """Faces of which the canvas shows less are painted over, so that no figure depends on whether they are found."""
 QUALITY = 95
@@ -139,6 +143,34 @@ def pasted(side: int) -> View:
 
     view = View(f"face {side} px", place, render)
     return view
+
+
+def turned(angle: int) -> View:
+    """Show pictures turned by so many degrees, one way or the other, on a canvas that grows with them."""
+
+    def place(entry: Entry) -> Entry:
+        matrix, (width, height) = _turn(entry, angle)
+        sides = np.array([entry.width, entry.height, entry.width, entry.height])
+        boxes = map_faces(np.array([face.box for face in entry.faces]).reshape(-1, 4) * sides, matrix)
+        units = np.clip(boxes / (width, height, width, height), 0, 1).tolist()
+        faces = tuple(MarkedFace(face.label, _box(*box)) for face, box in zip(entry.faces, units, strict=True))
+        return msgspec.structs.replace(entry, width=width, height=height, faces=faces)
+
+    def render(entry: Entry) -> bytes:
+        matrix, size = _turn(entry, angle)
+        picture = cv2.warpAffine(_pixels(entry), matrix, size, flags=cv2.INTER_LINEAR, borderValue=(PADDING,) * 3)
+        return _encode(np.asarray(picture, np.uint8))
+
+    return View(f"turned {angle}°", place, render)
+
+
+def _turn(entry: Entry, angle: int) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Return the map of pixels, shape (2, 3), and the width and height of what it gives."""
+    way = 1 if int(entry.sha256[:8], 16) % 2 else -1
+    matrix = np.asarray(cv2.getRotationMatrix2D((entry.width / 2, entry.height / 2), way * angle, 1.0), np.float64)
+    width, height = (round(side) for side in np.abs(matrix[:, :2]) @ (entry.width, entry.height))
+    matrix[:, 2] += (width - entry.width) / 2, (height - entry.height) / 2
+    return matrix, (width, height)
 
 
 class _Placement(NamedTuple):

@@ -53,7 +53,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 def found(data: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[report.Report, Path]:
     out = tmp_path_factory.mktemp("out")
     request = Request(
-        out=out, shapes=("wide",), changes=("noisy",), sides=(12, 96), against=MODEL, precisions=("fp32", "int8")
+        out=out,
+        shapes=("wide",),
+        changes=("noisy",),
+        angles=(30,),
+        sides=(12, 96),
+        against=MODEL,
+        precisions=("fp32", "int8"),
     )
     return evaluate(MODEL, data, request), out
 
@@ -85,7 +91,7 @@ def test_int8_is_held_against_fp32_and_a_model_against_itself_is_a_tie(found: tu
 
 def test_changed_pictures_are_compared_with_the_same_as_they_are(found: tuple[report.Report, Path]) -> None:
     rows = {(row.view, row.source): row for row in found[0].robustness}
-    assert len(rows) == 3 * 3
+    assert len(rows) == (3 + 1) * 3
     noisy = rows["noisy 3", "all"]
     assert noisy.gain is not None
     plainly = next(one for one in found[0].sets if one.title == "all, wide, int8").figures.map50.value

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import simplejpeg
@@ -11,7 +12,7 @@ from maskwatch.messages import Box, MarkedFace
 from maskwatch.pictures import PADDING
 from training.datasets.manifest import Entry
 from training.errors import EvaluationError
-from training.evaluation.views import CANVAS, SIDES, as_jpeg, changed, pasted, plain
+from training.evaluation.views import ANGLES, CANVAS, SIDES, as_jpeg, changed, pasted, plain, turned
 
 GREEN = (0, 200, 0)
 FACE: Box = (0.25, 0.25, 0.5, 0.75)
@@ -98,6 +99,23 @@ def test_faces_that_are_cut_off_are_painted_over_and_do_not_count(tmp_path: Path
     beside = pixels[:, 700:]
     assert not ((beside[..., 1] > 150) & (beside[..., 0] < 60)).any()
     assert (np.abs(beside.astype(int) - PADDING).max(axis=2) < 8).mean() > 0.1
+
+
+@pytest.mark.parametrize("angle", ANGLES)
+def test_turned_faces_lie_where_the_turned_picture_shows_them(tmp_path: Path, angle: int) -> None:
+    one = entry(tmp_path, size=(800, 400))
+    pixels = np.zeros((400, 800, 3), np.uint8)
+    cv2.ellipse(pixels, (300, 200), (100, 150), 0, 0, 360, GREEN, -1)  # as a face fills its box
+    cv2.imwrite(one.path, pixels)
+    face = MarkedFace("with_mask", (0.25, 0.125, 0.5, 0.875))
+    for sha256 in ("0" * 64, "1" * 64):  # either way
+        upright = msgspec.structs.replace(one, sha256=sha256, faces=(face,))
+        shown = turned(angle).place(upright)
+        assert shown is not None
+        jpeg = turned(angle).render(upright)
+        height, width = pixels_of(jpeg).shape[:2]
+        assert (width, height) == (shown.width, shown.height)
+        assert greens(jpeg) == pytest.approx(shown.faces[0].box, abs=0.005)
 
 
 def test_pictures_without_a_face_and_much_too_small_ones_are_left_out(tmp_path: Path) -> None:
