@@ -143,6 +143,7 @@ def evaluate(  # noqa: PLR0913  # a command line
 )
 @click.option("--end-to-end", is_flag=True, help="YOLO26's head that needs no suppression.")
 @click.option("--head-in-floats", is_flag=True, help="Leave the head out of INT8: slower, and sometimes better.")
+@click.option("--half-weights", is_flag=True, help="Store weights once, in half precision: a third of the size.")
 @YES
 def export(
     training: Path,

@@ -1,8 +1,8 @@
 """Turn a checkpoint into what workers serve: a folder with its graph at every precision, and what it must answer.
 
 FP32 is one ONNX graph with any number and size of pictures, which OpenVINO and ONNX Runtime both read; FP16 and INT8
-are OpenVINO's. The folder is made beside the old one and takes its place only when every file answers the golden
-picture as FP32 does.
+are OpenVINO's, or FP16 is FP32's graph where that stores its weights in half precision. The folder is made beside the
+old one and takes its place only when every file answers the golden picture as FP32 does.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from maskwatch.published import CHECKPOINT
 from maskwatch.settings import PROJECT, DetectorSettings
 from training.artefact.exported import PROVENANCE
 from training.artefact.quantise import calibration, quantise
-from training.artefact.serving_graph import add_serving_ends, notes
+from training.artefact.serving_graph import add_serving_ends, notes, with_half_weights
 from training.datasets.manifest import Entry, load
 from training.errors import ExportError
 
@@ -53,6 +53,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Which of YOLO26's two heads; YOLOv8 has the first only."""
     head_in_floats: bool = False
     """Leave the head's convolutions out of INT8."""
+    half_weights: bool = False
+    """Store the weights of FP32 in half precision, and let FP16 read the same file: a third of the size."""
     data: str = ""
     """SHA-256 of the manifest that it was trained on."""
     history: tuple[str, ...] = ()
@@ -134,11 +136,14 @@ def assemble(  # noqa: PLR0913  # what a folder is made of
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     onnx.save(graph, fresh / "model.onnx")
-    files: dict[Precision, ModelFile] = {"fp32": ModelFile("model.onnx", _sha256(fresh / "model.onnx"))}
-    if "fp16" in plan.precisions:
-        files["fp16"] = _halve(fresh)
     if "int8" in plan.precisions:
         quantise(fresh / "model.onnx", batches, fresh / "model-int8.xml", head_in_floats=plan.head_in_floats)
+    if plan.half_weights:
+        onnx.save(with_half_weights(graph), fresh / "model.onnx")
+    files: dict[Precision, ModelFile] = {"fp32": ModelFile("model.onnx", _sha256(fresh / "model.onnx"))}
+    if "fp16" in plan.precisions:
+        files["fp16"] = files["fp32"] if plan.half_weights else _halve(fresh)
+    if "int8" in plan.precisions:
         files["int8"] = _openvino_file(fresh, "model-int8")
     shutil.copyfile(golden, fresh / "golden.jpg")
     _write(provenance, fresh / PROVENANCE)
@@ -270,6 +275,7 @@ def command(training: Path, manifest: Path | None, golden: Path, out: Path, opti
         precisions=options["precisions"],
         head="end-to-end" if options["end_to_end"] else "one-to-many",
         head_in_floats=options["head_in_floats"],
+        half_weights=options["half_weights"],
         data=data.sha256,
         history=history(checkpoint),
     )

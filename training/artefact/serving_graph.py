@@ -18,6 +18,8 @@ LOWEST_SCORE = 0.01
 """The graph's own threshold: low enough for evaluation, raised by the worker."""
 OVERLAP = 0.5
 MOST_FACES = 200
+WEIGHTS = 1024
+"""Constants of so many numbers and more are weights, which make up nearly all of a graph's size."""
 
 
 def add_serving_ends(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -63,6 +65,24 @@ def add_serving_ends(graph: onnx.ModelProto) -> onnx.ModelProto:
     inner.output.append(helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["faces", 7]))
     onnx.checker.check_model(graph)
     return graph
+
+
+def with_half_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph with its weights stored in half precision; runtimes make floats of them once, on loading it."""
+    halved = onnx.ModelProto()
+    halved.CopyFrom(graph)
+    inner, casts = halved.graph, []
+    for tensor in inner.initializer:
+        weights = numpy_helper.to_array(tensor)
+        if tensor.data_type == TensorProto.FLOAT and weights.size >= WEIGHTS:
+            name, half = tensor.name, f"{tensor.name}/half"
+            casts.append(helper.make_node("Cast", [half], [name], name=f"{name}/float", to=TensorProto.FLOAT))
+            tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float16), half))
+    everything = [*casts, *inner.node]
+    del inner.node[:]
+    inner.node.extend(everything)
+    onnx.checker.check_model(halved)
+    return halved
 
 
 def notes(graph: onnx.ModelProto) -> dict[str, str]:

@@ -42,7 +42,7 @@ class Answers(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """Name the question that this answers: the same question has the same key, and no other one."""
-        asked = (self.model.sha256, self.size, self.view, self.pictures)
+        asked = (self.model.sha256, self.precision, self.size, self.view, self.pictures)
         return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:24]
 
 

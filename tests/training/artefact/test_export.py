@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from maskwatch import pictures
 from maskwatch.boxes import iou
 from maskwatch.cli import main
-from maskwatch.inference import Detector, OpenVinoNetwork, Rows
+from maskwatch.inference import Detected, Detector, OpenVinoNetwork, Rows
 from maskwatch.messages import CLASSES, MarkedFace
 from maskwatch.model import ModelCard
 from maskwatch.settings import PROJECT, DetectorSettings, Settings
@@ -114,6 +114,27 @@ def test_a_model_takes_the_place_of_the_old_one_when_it_answers_the_golden_pictu
         assert detector.card == card
         detector.check_golden("square")
     assert (out / "model-fp16.bin").stat().st_size < 0.6 * (out / "model.onnx").stat().st_size
+
+
+def test_weights_in_half_precision_are_a_third_of_the_size_and_answer_alike(tmp_path: Path) -> None:
+    import onnx  # noqa: PLC0415  # not everywhere that tests run
+
+    out, whole = tmp_path / "model", onnx.load(MODEL / "model.onnx")
+    plan = export.Plan("small", "1", precisions=("fp32", "fp16"), half_weights=True)
+    card = export.assemble(whole, [], GOLDEN, out, export.Provenance("00" * 32, "YOLOv8n", 0, plan))
+    assert card.files["fp16"] == card.files["fp32"]
+    assert (out / "model.onnx").stat().st_size < 0.55 * (MODEL / "model.onnx").stat().st_size
+    assert onnx.load(MODEL / "model.onnx") == whole  # what was given is left alone
+    for runtime, precision in (("openvino", "fp32"), ("openvino", "fp16"), ("onnxruntime", "fp32")):
+        halved, exact = (
+            Detector(folder, DetectorSettings.model_validate({"runtime": runtime, "precision": told}))
+            for folder, told in ((out, precision), (MODEL, "fp32"))
+        )
+        (found,), (expected,) = (one.look([GOLDEN.read_bytes()], "wide") for one in (halved, exact))
+        assert isinstance(found, Detected)
+        assert isinstance(expected, Detected)
+        assert [face.label for face in found.faces] == [face.label for face in expected.faces]
+        assert [face.score for face in found.faces] == pytest.approx([face.score for face in expected.faces], abs=0.03)
 
 
 def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
