@@ -162,6 +162,8 @@ def test_what_was_asked_once_is_not_asked_again(data: Manifest, tmp_path: Path) 
         model.answer(entries, "square", plain())
         model.answer(entries[:1], "wide", plain())
         assert len(list(tmp_path.glob("*.json"))) == 3
+        # Two precisions may share a file.
+        assert msgspec.structs.replace(first, precision="fp16").key != first.key
         file.write_text("half")
         with pytest.raises(EvaluationError, match="remove it"):
             model.answer(entries, "wide", plain())
