@@ -100,7 +100,9 @@ def export(checkpoint: Path, entries: Sequence[Entry], golden: Path, folder: Pat
         copy = Path(work) / checkpoint.name
         shutil.copyfile(checkpoint, copy)
         graph = onnx.load(raw_onnx(copy, plan.head))
-        architecture = notes(graph).get("description", "").removeprefix("Ultralytics ").partition(" model ")[0]
+        described = notes(graph).get("description", "").removeprefix("Ultralytics ").partition(" model ")[0]
+        # Checkpoints of older versions do not know their kind; Ultralytics says the name of the file then.
+        architecture = described if described.startswith("YOLO") else "YOLO"
         batches = calibration(entries, plan.shapes) if "int8" in plan.precisions else []
         provenance = Provenance(_sha256(checkpoint), architecture, len(batches), plan)
         shared = copy.with_suffix(".shared.pt")
