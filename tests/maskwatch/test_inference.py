@@ -27,7 +27,7 @@ from maskwatch.messages import DetectedFace
 from maskwatch.model import ShapeName, read_card
 from maskwatch.pictures import letterbox
 from maskwatch.precision import choose_precision
-from maskwatch.settings import DetectorSettings, Settings
+from maskwatch.settings import MODELS, DetectorSettings, Settings
 
 MODEL = Settings().detector.model
 GOLDEN = (MODEL / read_card(MODEL).golden.path).read_bytes()
@@ -48,7 +48,20 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(MODEL, tmp_path / "model"))
 
 
-def test_every_runtime_sees_on_the_golden_picture_what_the_export_saw(detector: Detector) -> None:
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (path.parent.name, options)
+        for path in sorted(MODELS.glob("*/model.json"))
+        for options in (
+            *({"precision": precision} for precision in read_card(path.parent).files),
+            {"runtime": "onnxruntime"},
+        )
+    ],
+    ids=str,
+)
+def test_every_model_sees_on_its_golden_picture_what_the_export_saw(model: str, options: dict[str, str]) -> None:
+    detector = Detector(MODELS / model, DetectorSettings.model_validate(options))
     detector.check_golden("wide")
     detector.check_golden("square")
 
