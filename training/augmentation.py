@@ -59,9 +59,11 @@ class CameraDataset(YOLODataset):  # type: ignore[misc]
     def build_transforms(self, hyp: Any) -> Any:  # noqa: ANN401  # Ultralytics'
         """Return the transforms in their order."""
         transforms = super().build_transforms(hyp)
-        if self.augment:
-            (turning,) = (part for part in transforms.transforms[0].transforms if isinstance(part, RandomPerspective))
-            turning.__class__ = TurningFaces
-        if self.augment and self.degraded:
+        if not self.augment:
+            return transforms
+        # The first of them puts pictures together, then turns and scales them.
+        (turning,) = (part for part in transforms.transforms[0].transforms if isinstance(part, RandomPerspective))
+        turning.__class__ = TurningFaces
+        if self.degraded:
             transforms.insert(len(transforms.transforms) - 1, Degrade(self.degraded))
         return transforms

@@ -4,7 +4,7 @@ Ultralytics writes its checkpoints in place, in half precision, and its loader d
 checkpoint is written whole or not at all, the full-precision state lies beside it, and every epoch draws from seeds of
 its own. Pictures are drawn by weight (:mod:`training.draws`), and altered as :mod:`training.augmentation` says.
 
-These two files and :mod:`training.train` are the only ones that load torch and Ultralytics for a training.
+Only this file, :mod:`training.augmentation` and :mod:`training.train` load torch and Ultralytics for a training.
 """
 
 import os

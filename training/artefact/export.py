@@ -140,6 +140,7 @@ def assemble(  # noqa: PLR0913  # what a folder is made of
     onnx.save(graph, fresh / "model.onnx")
     if "int8" in plan.precisions:
         quantise(fresh / "model.onnx", batches, fresh / "model-int8.xml", head_in_floats=plan.head_in_floats)
+    # Only now: INT8 is made of the weights as they are.
     if plan.half_weights:
         onnx.save(with_half_weights(graph), fresh / "model.onnx")
     files: dict[Precision, ModelFile] = {"fp32": ModelFile("model.onnx", _sha256(fresh / "model.onnx"))}

@@ -28,10 +28,10 @@ CANVAS = (1280, 720)
 """Width and height of what a camera usually sends."""
 SIDES = (12, 24, 48, 96, 192, 384, 690)
 """Longest side of the largest face on the canvas, in pixels; the last fills the frame."""
-MOST_ENLARGED = 4.0
-"""Pictures that would have to be enlarged more are left out: there would be nothing left to see but blur."""
 ANGLES = (10, 20, 30)
 """Degrees by which pictures are turned: heads are not always upright, nor cameras."""
+MOST_ENLARGED = 4.0
+"""Pictures that would have to be enlarged more are left out: there would be nothing left to see but blur."""
 LEAST_VISIBLE = 0.6
 """Faces of which the canvas shows less are painted over, so that no figure depends on whether they are found."""
 QUALITY = 95
@@ -97,7 +97,7 @@ def changed(change: Change, strength: Strength) -> View:
         return msgspec.structs.replace(entry, faces=faces)
 
     def render(entry: Entry) -> bytes:
-        return _encode(degrade(_pixels(entry), change, strength, seed=int(entry.sha256[:8], 16)))
+        return _encode(degrade(_pixels(entry), change, strength, seed=_seed(entry)))
 
     return View(f"{change} {strength}", place, render)
 
@@ -166,11 +166,15 @@ def turned(angle: int) -> View:
 
 def _turn(entry: Entry, angle: int) -> tuple[NDArray[np.float64], tuple[int, int]]:
     """Return the map of pixels, shape (2, 3), and the width and height of what it gives."""
-    way = 1 if int(entry.sha256[:8], 16) % 2 else -1
+    way = 1 if _seed(entry) % 2 else -1
     matrix = np.asarray(cv2.getRotationMatrix2D((entry.width / 2, entry.height / 2), way * angle, 1.0), np.float64)
     width, height = (round(side) for side in np.abs(matrix[:, :2]) @ (entry.width, entry.height))
     matrix[:, 2] += (width - entry.width) / 2, (height - entry.height) / 2
     return matrix, (width, height)
+
+
+def _seed(entry: Entry) -> int:
+    return int(entry.sha256[:8], 16)
 
 
 class _Placement(NamedTuple):
