@@ -37,7 +37,7 @@ class Model(msgspec.Struct, frozen=True):
     name: str
     version: str
     aliases: tuple[str, ...]
-    """``in service`` for the one that the settings name."""
+    """``configured`` for the one that ``detector.model`` names; a running stack may serve another."""
     made: datetime
     manifest: str
     """SHA-256 of the manifest; empty if that is not known."""
@@ -182,12 +182,12 @@ def _in_folders(settings: Settings) -> Iterator[Model]:
 
 def _in_folder(settings: Settings, folder: Path) -> Model:
     exported = read_exported(folder)
-    in_service = folder.resolve() == settings.detector.model.resolve()
+    configured = folder.resolve() == settings.detector.model.resolve()
     return Model(
         which=folder.name if folder.parent == MODELS else str(folder),
         name=exported.card.name,
         version=exported.card.version,
-        aliases=("in service",) if in_service else (),
+        aliases=("configured",) if configured else (),
         made=datetime.fromtimestamp(exported.made_ms / 1000, UTC),
         manifest=exported.manifest,
         sha256=exported.sha256,

@@ -52,18 +52,18 @@ def another(folder: Path, version: str, map50: float) -> Path:
 def test_the_shipped_model_is_listed_without_mlflow_and_nothing_is_made(home: Path) -> None:
     result = run("models", "list")
     assert result.exit_code == 0
-    assert "in service" in result.output
+    assert "configured" in result.output
     assert "facemask-voc, wide, int8" in result.output
     (row, *_) = [row for row in rows("models", "list") if row["which"] == "default"]
-    assert row["aliases"] == ["in service"]
+    assert row["aliases"] == ["configured"]
     assert row["sha256"]
     assert not home.exists()
 
 
-def test_a_model_elsewhere_that_is_in_service_is_listed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_elsewhere_that_is_configured_is_listed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = another(tmp_path / "elsewhere", "7", 0.5)
     monkeypatch.setenv("MASKWATCH_DETECTOR__MODEL", str(folder))
-    assert [row["version"] for row in rows("models", "list") if row["aliases"] == ["in service"]] == ["7"]
+    assert [row["version"] for row in rows("models", "list") if row["aliases"] == ["configured"]] == ["7"]
 
 
 def test_a_model_that_was_altered_is_said_and_the_others_are_listed(
