@@ -71,4 +71,5 @@ def _of(asked: list[answers.Answers], files: Collection[str]) -> Iterator[answer
 def _pair(mine: answers.Answers, other: answers.Answers, entries: list[Entry]) -> Pair:
     sources = ", ".join(sorted({entry.source for entry in entries}))
     differences = compare(matches(judge(entries, mine.faces)), matches(judge(entries, other.faces)))
-    return Pair(f"{sources}; {mine.shape}, {mine.precision}", len(entries), differences)
+    parts = ", ".join(sorted({entry.part for entry in entries}))
+    return Pair(f"{sources}; {parts}; {mine.shape}, {mine.precision}", len(entries), differences)

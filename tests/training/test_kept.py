@@ -47,7 +47,7 @@ def test_the_better_model_is_said_with_how_sure_that_is(manifest: Path, tmp_path
     keep(kept, "b" * 64, 20)
     keep(kept, "b" * 64, 40, view="dim, strongly")  # of another view: not looked at
     (pair,) = compare_kept(manifest, kept, ["a" * 64], ["b" * 64])
-    assert (pair.title, pair.pictures) == ("photographs; wide, fp32", 40)
+    assert (pair.title, pair.pictures) == ("photographs; test; wide, fp32", 40)
     found = pair.differences["mAP50"]
     assert found.first == 1
     assert found.second < 0.6
@@ -69,7 +69,7 @@ def test_the_command_compares_models_by_the_answers_of_their_files(manifest: Pat
     keep(tmp_path / "answers", model.files["model.onnx"], 40)
     command = ["models", "compare", "default", "default", "--manifest", str(manifest), "--kept", f"{tmp_path}/answers"]
     text = CliRunner().invoke(main, command).output
-    assert "photographs; wide, fp32, 40 pictures" in text
+    assert "photographs; test; wide, fp32, 40 pictures" in text
     assert "P(better) 0.500" in text
     told = json.loads(CliRunner().invoke(main, [*command, "--json"]).output)
     assert told[0]["differences"]["mAP50"]["first"] == 1

@@ -5,6 +5,7 @@ are OpenVINO's, or FP16 is FP32's graph where that stores its weights in half pr
 old one and takes its place only when every file answers the golden picture as FP32 does.
 """
 
+import ast
 import hashlib
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from maskwatch.inference import Detected, Detector
+from maskwatch.inference import GOLDEN_FROM, Detected, Detector
 from maskwatch.messages import CLASSES, DetectedFace
 from maskwatch.model import FILE, Golden, ModelCard, ModelFile, Precision, ShapeName
 from maskwatch.published import CHECKPOINT
@@ -90,16 +91,19 @@ def export(checkpoint: Path, entries: Sequence[Entry], golden: Path, folder: Pat
     Raises
     ------
     ExportError
-        If the golden picture shows no face to the model, a shape does not fit, or Ultralytics cannot export.
+        If the golden picture shows no face to the model, a shape does not fit, the checkpoint has other classes,
+        Ultralytics cannot export, or the folder is there and holds something else than a model.
     ModelError
         If a precision does not answer as FP32 does.
     """
     _check(plan)
+    _check_target(folder)
     with tempfile.TemporaryDirectory(prefix="maskwatch-") as work:
         # What Ultralytics writes beside a checkpoint is three times as large, and nobody's where that lies.
         copy = Path(work) / checkpoint.name
         shutil.copyfile(checkpoint, copy)
         graph = onnx.load(raw_onnx(copy, plan.head))
+        _check_classes(checkpoint, notes(graph))
         described = notes(graph).get("description", "").removeprefix("Ultralytics ").partition(" model ")[0]
         # Checkpoints of older versions do not know their kind; Ultralytics says the name of the file then.
         architecture = described if described.startswith("YOLO") else "YOLO"
@@ -133,7 +137,8 @@ def assemble(  # noqa: PLR0913  # what a folder is made of
     checkpoint
         Put beside the model: what a later training begins with. Nothing that serves reads it.
     """
-    plan = provenance.plan
+    _check_target(folder)
+    plan, folder = provenance.plan, folder.resolve()
     fresh = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -203,6 +208,21 @@ def _check(plan: Plan) -> None:
         raise ExportError("FP32 cannot be left out: every other precision is held against it")
 
 
+def _check_target(folder: Path) -> None:
+    """Refuse to replace anything but a model, an empty folder or nothing."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / FILE).exists()):
+        raise ExportError(f"{folder} is there and no model, and would be replaced: name another folder with --out")
+
+
+def _check_classes(checkpoint: Path, noted: Mapping[str, str]) -> None:
+    names = ast.literal_eval(noted["names"])  # Ultralytics prints a dict
+    if names != dict(enumerate(CLASSES)):
+        raise ExportError(
+            f"{checkpoint} tells {', '.join(map(str, names.values()))} apart, in this order; "
+            f"workers need {', '.join(CLASSES)}: train from it with «maskwatch train»"
+        )
+
+
 def _halve(folder: Path) -> ModelFile:
     import openvino  # noqa: PLC0415  # a second to import, and only for this
 
@@ -215,7 +235,7 @@ def _halve(folder: Path) -> ModelFile:
 def _with_golden_answer(card: ModelCard, folder: Path) -> ModelCard:
     """Let FP32 look at the golden picture, write down what it saw, and hold every precision against it."""
     _write(card, folder / FILE)
-    reference = Detector(folder, DetectorSettings(precision="fp32"))
+    reference = Detector(folder, DetectorSettings(precision="fp32", score=GOLDEN_FROM))
     faces: dict[ShapeName, tuple[DetectedFace, ...]] = {}
     for shape in card.shapes:
         (answer,) = reference.look([(folder / card.golden.path).read_bytes()], shape)
@@ -309,7 +329,8 @@ def history(checkpoint: Path) -> tuple[str, ...]:
             known_as = f"the best of `{before.name}`"
         elif (model := _model_of(start)) is not None:
             known_as = f"`{model.plan.name}` {model.plan.version}"
-        told = {name: value for name, value in recipe.items() if name != "weights" and value}
+        # What is as always is not written down, so a zero there is somebody's choice.
+        told = {name: value for name, value in recipe.items() if name != "weights"}
         sentences.append(
             f"`{run.name}`, from {known_as}: " + ", ".join(f"{name} {_plain(value)}" for name, value in told.items())
         )

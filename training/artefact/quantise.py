@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from maskwatch import pictures
 from maskwatch.model import ShapeName
-from training.datasets.manifest import Entry
+from training.datasets.manifest import Entry, spread
 from training.errors import ExportError
 from training.evaluation.answers import MAX_PIXELS
 from training.evaluation.views import plain
@@ -60,11 +60,10 @@ def calibration(entries: Sequence[Entry], shapes: Mapping[ShapeName, tuple[int, 
     """
     if not entries:
         raise ExportError("INT8 is calibrated on train pictures, and there is none")
-    step = max(1, len(entries) // CALIBRATION_PICTURES)
     sizes = list(shapes.values())
     return [
         pictures.decode(plain().render(entry), sizes[number % len(sizes)], MAX_PIXELS)[0][None]
-        for number, entry in enumerate(entries[::step][:CALIBRATION_PICTURES])
+        for number, entry in enumerate(spread(entries, CALIBRATION_PICTURES))
     ]
 
 

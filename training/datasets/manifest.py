@@ -76,6 +76,12 @@ class Manifest(msgspec.Struct, frozen=True):
         return Manifest(tuple(entry for entry in self.entries if entry.source not in sources), self.parent)
 
 
+def spread(entries: Sequence[Entry], most: int) -> list[Entry]:
+    """Take so many at most, evenly over all: a manifest is in the order of its sources."""
+    count = min(most, len(entries))
+    return [entries[place * len(entries) // count] for place in range(count)]
+
+
 def build(
     pictures: Sequence[Picture],
     *,

@@ -38,12 +38,14 @@ class Answers(msgspec.Struct, frozen=True):
     """SHA-256 of each picture, before the view."""
     faces: tuple[tuple[DetectedFace, ...], ...]
     """Best score first, down to the graph's own threshold."""
+    labels: str = ""
+    """SHA-256 of the true faces, where what is shown depends on them."""
 
     @property
     def key(self) -> str:
         """Name the question that this answers: the same question has the same key, and no other one."""
-        asked = (self.model.sha256, self.precision, self.size, self.view, self.pictures)
-        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:24]
+        asked = (self.model.sha256, self.precision, self.size, self.view, self.pictures, self.labels)
+        return _hashed(asked)[:24]
 
 
 class Examinee:
@@ -115,6 +117,7 @@ class Examinee:
             view.name,
             tuple(entry.sha256 for entry, _ in pairs),
             (),
+            _hashed([entry.faces for entry, _ in pairs]) if view.by_faces else "",
         )
         file = self._kept / f"{blank.key}.json"
         if file.exists():
@@ -134,6 +137,10 @@ class Examinee:
         answers = msgspec.structs.replace(blank, faces=tuple(faces))
         write_whole(file, msgspec.json.encode(answers))
         return [shown for _, shown in pairs], answers
+
+
+def _hashed(what: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(what)).hexdigest()
 
 
 def load(file: Path) -> Answers:

@@ -65,7 +65,7 @@ def write(manifest: Manifest, report: Report, provenance: Provenance | None) -> 
     architecture = f"A {provenance.architecture}" if provenance and provenance.architecture else "A detector"
     sections = {
         "Figures": _figures(report),
-        "What INT8 and FP16 cost": comparison_table(report.precisions),
+        "What less precision costs": comparison_table(report.precisions),
         "Against another model": comparison_table(report.against),
         "Speed and memory": _under(
             "One picture after the other, decoding included, all cores of the machine that judged.",
@@ -81,7 +81,7 @@ def write(manifest: Manifest, report: Report, provenance: Provenance | None) -> 
             "Pictures that would have to be enlarged more than four times are left out.",
             scale_table(report.scales),
         ),
-        "Data": _data(manifest),
+        "Data": _data(manifest, provenance.plan.data if provenance else ""),
         "Training": _training(provenance),
         "Limits": _limits(report),
         "Licence": "AGPL-3.0-or-later, as its start weights and Ultralytics ask.",
@@ -109,17 +109,22 @@ def _under(sentence: str, rows: str) -> str:
     return f"{sentence}\n\n{rows}" if rows else ""
 
 
-def _data(manifest: Manifest) -> str:
+def _data(manifest: Manifest, trained_on: str) -> str:
     pictures: Counter[tuple[str, str]] = Counter((entry.source, entry.part) for entry in manifest.entries)
     faces: Counter[tuple[str, str]] = Counter(
         (face.label, entry.part) for entry in manifest.entries for face in entry.faces
+    )
+    other = (
+        f" It was trained on another manifest, `{trained_on}`: whether that kept these pictures apart is not known."
+        if trained_on not in {"", manifest.sha256}
+        else ""
     )
     terms = "\n".join(f"- `{source}`: {TERMS.get(source, _UNKNOWN)}" for source in manifest.sources)
     return f"""{_counts("pictures", manifest.sources, pictures)}
 
 {_counts("faces", CLASSES, faces)}
 
-Look-alikes and copies of one photograph are on one side of the split. Manifest SHA-256 `{manifest.sha256}`.
+Look-alikes and copies of one photograph are on one side of the split. Manifest SHA-256 `{manifest.sha256}`.{other}
 
 What the terms of each source mean for the weights:
 
@@ -141,11 +146,18 @@ def _training(provenance: Provenance | None) -> str:
         if provenance.calibration_pictures
         else ""
     )
+    half = " FP32's weights are stored in half precision: FP16 reads the same file." if plan.half_weights else ""
+    start = (
+        " A start that is called «dequantised» is COCO weights recovered from a public INT8 file, not the official "
+        "checkpoint (AGPL-3.0)."
+        if "dequantised" in steps
+        else ""
+    )
     return f"""{steps or "How it was trained was not told."}
 
-Exported with the {plan.head} head from the checkpoint `{provenance.checkpoint_sha256[:12]}`.{int8} A start that is
-called «dequantised» is COCO weights recovered from a public INT8 file, not the official checkpoint (AGPL-3.0). The
-commands are in `docs/training.md` and `docs/evaluation.md`."""
+Exported with the {plan.head} head from the checkpoint `{provenance.checkpoint_sha256[:12]}`, of which `checkpoint.pt`
+beside it is a copy without the paths of the machine that trained.{half}{int8}{start} The commands are in
+`docs/training.md` and `docs/evaluation.md`."""
 
 
 def _limits(report: Report) -> str:

@@ -1,5 +1,6 @@
 """Pictures of an evaluation: curves, confusion, calibration, and the pictures on which it went worst."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,7 +104,8 @@ def draw_worst(  # noqa: PLR0913, PLR0917  # what is drawn, and where to
     list of Path
         At most twelve, none without a mistake.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # those of another model may lie there
+    folder.mkdir(parents=True)
     wrong = mistakes(of, len(entries))
     order = [int(number) for number in np.argsort(-wrong, kind="stable")[:WORST] if wrong[number]]
     files = []

@@ -107,7 +107,7 @@ def evaluate(folder: Path, manifest: Manifest, request: Request, tell: Tell = la
     Raises
     ------
     EvaluationError
-        If there is no picture with a face, or one cannot be shown.
+        If there is no picture with a face, one cannot be shown, or the other model has no precision in common.
     ModelError
         If a folder is no model, or lacks a precision.
     """
@@ -117,10 +117,11 @@ def evaluate(folder: Path, manifest: Manifest, request: Request, tell: Tell = la
     order = sorted(request.precisions or card.files, key=("fp32", "fp16", "int8").index)
     with ExitStack() as stack:
 
-        def examinees(model: Path) -> list[Examinee]:
-            return [stack.enter_context(Examinee(model, precision, request.out / "answers")) for precision in order]
+        def examinees(model: Path, at: Sequence[Precision]) -> list[Examinee]:
+            return [stack.enter_context(Examinee(model, precision, request.out / "answers")) for precision in at]
 
-        models, rivals = examinees(folder), examinees(request.against) if request.against else []
+        models = examinees(folder, order)
+        rivals = examinees(request.against, _in_common(order, request.against)) if request.against else []
         judged = [_judge_shape(models, rivals, by_source, shape, request, tell) for shape in request.shapes]
         serving = _Question(models[-1], by_source, request.shapes[0], tell)
         views = [changed(change, strength) for change in request.changes for strength in STRENGTHS]
@@ -184,7 +185,23 @@ def _by_source(manifest: Manifest, request: Request) -> dict[str, list[Entry]]:
         )
     if not there:
         raise EvaluationError(f"there is nothing to evaluate on: the part «{request.part}» is empty")
-    return {source: [entry for entry in entries if entry.source == source] for source in request.sources or there}
+    by_source = {source: [entry for entry in entries if entry.source == source] for source in request.sources or there}
+    if not any(entry.faces for source in by_source.values() for entry in source):
+        raise EvaluationError(
+            f"there is nothing to evaluate on: no picture of {', '.join(by_source)} in the part «{request.part}» shows "
+            "a face"
+        )
+    return by_source
+
+
+def _in_common(order: Sequence[Precision], other: Path) -> list[Precision]:
+    has = read_card(other).files
+    if not (common := [precision for precision in order if precision in has]):
+        raise EvaluationError(
+            f"{other} has no {', '.join(order)} file, only {', '.join(has)}: both are held against each other at a "
+            "precision that both have; choose it with --precision"
+        )
+    return common
 
 
 class _Question(NamedTuple):
@@ -196,15 +213,19 @@ class _Question(NamedTuple):
     tell: Tell
 
     def ask(self, view: View) -> Iterator[_Set]:
-        """Show every source's pictures; the sources together come last, where there are several."""
+        """Show every source's pictures; the sources together come last, where there are several.
+
+        Pictures without a face count there; a source that has no others cannot be judged for itself, and is left out.
+        """
         together = _Set(EVERYTHING, [], [])
         for source, entries in self.by_source.items():
             title = f"{_title(self.model)} {self.shape}, {source}, {view.name}"
             shown, answers = self.model.answer(entries, self.shape, view, functools.partial(self.tell, title))
             together.entries.extend(shown)
             together.faces.extend(answers.faces)
-            yield _Set(source, shown, list(answers.faces))
-        if len(self.by_source) > 1:
+            if any(entry.faces for entry in shown):
+                yield _Set(source, shown, list(answers.faces))
+        if len(self.by_source) > 1 and any(entry.faces for entry in together.entries):
             yield together
 
 
@@ -235,7 +256,9 @@ def _judge_shape(  # noqa: PLR0913, PLR0917  # what the whole evaluation is abou
             if exact is not None and model.precision != "fp32":
                 differences = compare(mine, exact)
                 judged.precisions.append(Comparison(model.precision, "fp32", one.source, shape, differences))
-    for model, rival in zip(models, rivals, strict=False):
+    by_precision = {model.precision: model for model in models}
+    for rival in rivals:
+        model = by_precision[rival.precision]
         for one in _Question(rival, by_source, shape, tell).ask(plain()):
             differences = compare(matched[one.source, model.precision], matches(judge(one.entries, one.faces)))
             judged.against.append(Comparison(_title(model), _title(rival), one.source, shape, differences))
@@ -277,8 +300,6 @@ def _judge_set(one: _Set, model: Examinee, shape: ShapeName, request: Request) -
 def _judge_view(question: _Question, view: View, score: float) -> Iterator[ViewReport]:
     as_they_are = {one.source: one for one in question.ask(plain())}
     for one in question.ask(view):
-        if not any(entry.faces for entry in one.entries):
-            continue
         mine, before = matches(judge(one.entries, one.faces)), as_they_are[one.source]
         same = [len(entry.faces) for entry in one.entries] == [len(entry.faces) for entry in before.entries]
         gain = compare(mine, matches(judge(before.entries, before.faces)))["mAP50"].gain if same else None
@@ -326,6 +347,8 @@ def command(  # noqa: PLR0913  # a command line
 ) -> str:
     """Evaluate for ``maskwatch evaluate``: write the report, and return it as it is to be printed."""
     data = load_manifest(manifest)
+    if card and options["part"] == "train":
+        raise EvaluationError("a card tells what a model does on pictures that it was not trained on: use --part test")
     request = Request(
         score=settings.detector.score,
         changes=CHANGES if robustness else (),

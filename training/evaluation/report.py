@@ -329,6 +329,10 @@ def footprint_table(rows: Sequence[Footprint]) -> str:
 
 
 def save_figures(report: Report, path: Path) -> None:
-    """Write the average precisions alone, set by set, for whoever lists models."""
-    figures = {one.title: one.figures for one in report.sets}
+    """Write the average precisions alone, set by set, for whoever lists models.
+
+    Sets are of the test part, or their names say of which: figures of different pictures are not compared.
+    """
+    part = "" if report.part == "test" else f"{report.part}, "
+    figures = {f"{part}{one.title}": one.figures for one in report.sets}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(figures)) + b"\n")

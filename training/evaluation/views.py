@@ -20,7 +20,7 @@ from PIL import Image
 from maskwatch.degradation import Change, Strength, degrade, moved
 from maskwatch.messages import Box, MarkedFace
 from maskwatch.pictures import PADDING, Pixels
-from training.datasets.manifest import Entry
+from training.datasets.manifest import Entry, spread
 from training.errors import EvaluationError
 from training.turning import map_faces
 
@@ -43,19 +43,21 @@ class View(NamedTuple):
     """One way to show pictures."""
 
     name: str
-    """Answers are kept under it, so it says everything that changes them."""
+    """Answers are kept under it, so it says everything but the picture that changes them."""
     place: Callable[[Entry], Entry | None]
     """Give the entry the size and the faces that are shown; None where the picture cannot be shown this way."""
     render: Callable[[Entry], bytes]
     """Make the JPEG, of an entry that can be placed."""
+    by_faces: bool = False
+    """Whether the true faces decide what is shown: once they are corrected, it is another picture."""
 
 
 @contextmanager
 def rendered(entries: Sequence[Entry], most: int) -> Iterator[tuple[str, ...]]:
-    """Give the paths of some pictures as JPEGs, evenly chosen: a manifest is in the order of its sources."""
+    """Give the paths of some pictures as JPEGs, evenly chosen."""
     with tempfile.TemporaryDirectory() as scratch:
         files = []
-        for number, entry in enumerate(entries[:: max(1, len(entries) // most)][:most]):
+        for number, entry in enumerate(spread(entries, most)):
             files.append(Path(scratch) / f"{number}.jpg")
             files[-1].write_bytes(plain().render(entry))
         yield tuple(map(str, files))
@@ -141,7 +143,7 @@ def pasted(side: int) -> View:
                 canvas[y1:y2, x1:x2] = PADDING
         return _encode(canvas)
 
-    view = View(f"face {side} px", place, render)
+    view = View(f"face {side} px", place, render, by_faces=True)
     return view
 
 

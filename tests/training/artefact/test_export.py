@@ -70,12 +70,12 @@ def test_a_plan_that_cannot_serve_is_refused_before_anything_is_done(tmp_path: P
 
 def test_a_checkpoint_tells_how_it_was_trained_back_to_the_first_start(tmp_path: Path) -> None:
     first, second = checkpoint(tmp_path / "photographs"), checkpoint(tmp_path / "with-drawn")
-    (tmp_path / "photographs" / "recipe.json").write_text('{"weights": "/far/away/start.pt", "epochs": 6, "rare": 0}')
+    (tmp_path / "photographs" / "recipe.json").write_text('{"weights": "/far/away/start.pt", "epochs": 6, "mosaic": 0}')
     (tmp_path / "with-drawn" / "recipe.json").write_text(
         f'{{"weights": "{first}", "epochs": 3, "shares": {{"drawn": 0.3}}, "without": ["portraits", "drawn"]}}'
     )
     assert export.history(second) == (
-        "`photographs`, from `start.pt`: epochs 6",
+        "`photographs`, from `start.pt`: epochs 6, mosaic 0",
         "`with-drawn`, from the best of `photographs`: epochs 3, shares drawn 0.3, without portraits and drawn",
     )
     assert export.history(tmp_path / "loose.pt") == ()
@@ -89,7 +89,7 @@ def test_a_checkpoint_tells_how_it_was_trained_back_to_the_first_start(tmp_path:
     third = checkpoint(tmp_path / "longer")
     (tmp_path / "longer" / "recipe.json").write_text(f'{{"weights": "{shipped}", "epochs": 8}}')
     assert export.history(third) == (
-        "`photographs`, from `start.pt`: epochs 6",
+        "`photographs`, from `start.pt`: epochs 6, mosaic 0",
         "`longer`, from `faces` 2: epochs 8",
     )
 
@@ -99,6 +99,7 @@ def test_a_model_takes_the_place_of_the_old_one_when_it_answers_the_golden_pictu
 
     out = tmp_path / "model"
     out.mkdir()
+    (out / "model.json").touch()
     (out / "old").touch()
     plan = export.Plan("again", "7", shapes={"wide": (384, 224), "square": (320, 320)}, precisions=("fp32", "fp16"))
     provenance = export.Provenance("00" * 32, "YOLOv8n", 0, plan)
@@ -137,6 +138,16 @@ def test_weights_in_half_precision_are_a_third_of_the_size_and_answer_alike(tmp_
         assert [face.score for face in found.faces] == pytest.approx([face.score for face in expected.faces], abs=0.03)
 
 
+def test_what_is_no_model_is_not_replaced(tmp_path: Path) -> None:
+    thesis = tmp_path / "mine" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    for folder in (thesis.parent, thesis):
+        with pytest.raises(ExportError, match="is there and no model, and would be replaced: name another folder"):
+            export.export(tmp_path / "best.pt", [], GOLDEN, folder, PLAN)
+    assert thesis.read_text() == "years of work"
+
+
 def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "loose.pt").write_bytes(b"weights")
     (tmp_path / "empty").mkdir()
@@ -153,10 +164,14 @@ def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a checkpoint that needs no download and has learnt nothing."""
     from ultralytics import YOLO  # noqa: PLC0415  # seconds, and only here
+    from ultralytics.nn.tasks import DetectionModel  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("trainings") / "tiny"
     path = checkpoint(folder)
-    YOLO("yolov8n.yaml").save(path)
+    model = YOLO("yolov8n.yaml")
+    model.model = DetectionModel("yolov8n.yaml", nc=len(CLASSES), verbose=False)
+    model.model.names = dict(enumerate(CLASSES))
+    model.save(path)
     (folder / "recipe.json").write_text('{"weights": "yolov8n.yaml", "epochs": 0}')
     save(Manifest((entry(GOLDEN),)), folder / "manifest.json")
     return folder
@@ -166,12 +181,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_sees_nothing_does_not_replace_a_model(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
     out.mkdir()
-    (out / "old").touch()
+    (out / "model.json").touch()
     options = ["--name", "tiny", "--version", "1", "--wide", "96x64", "--square", "64x64", "--out", str(out)]
     result = CliRunner().invoke(main, ["export", str(tiny), *options])
     assert result.exit_code == 1
     assert "the model sees no face on the golden picture" in result.output
-    assert [path.name for path in out.iterdir()] == ["old"]
+    assert [path.name for path in out.iterdir()] == ["model.json"]
     fresh = tmp_path / "model.part"
     card = msgspec.json.decode((fresh / "model.json").read_bytes(), type=ModelCard)
     assert card.shapes == {"wide": (96, 64), "square": (64, 64)}
@@ -179,12 +194,24 @@ def test_what_sees_nothing_does_not_replace_a_model(tiny: Path, tmp_path: Path) 
     provenance = export.read_provenance(fresh)
     assert provenance is not None
     assert (provenance.architecture, provenance.calibration_pictures) == ("YOLOv8n", 1)
-    assert provenance.plan.history == ("`tiny`, from `yolov8n.yaml`: ",)
+    assert provenance.plan.history == ("`tiny`, from `yolov8n.yaml`: epochs 0",)
     # Every precision loads and runs, through both inputs.
     for precision in ("fp32", "fp16", "int8"):
         detector = Detector(fresh, DetectorSettings.model_validate({"precision": precision}))
         for shape in card.shapes:
             detector.look([GOLDEN.read_bytes()], shape)
+
+
+@needs_torch
+def test_a_checkpoint_that_tells_other_classes_is_refused(tmp_path: Path) -> None:
+    from ultralytics import YOLO  # noqa: PLC0415
+
+    model = YOLO("yolov8n.yaml")
+    model.model.names = dict(enumerate(["mask_weared_incorrect", "with_mask", "without_mask"]))
+    model.save(tmp_path / "coco.pt")
+    with pytest.raises(ExportError, match=r"tells mask_weared_incorrect, with_mask, .* workers need with_mask, "):
+        export.export(tmp_path / "coco.pt", [], GOLDEN, tmp_path / "model", PLAN)
+    assert not (tmp_path / "model").exists()
 
 
 @needs_torch

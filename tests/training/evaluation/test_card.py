@@ -46,6 +46,21 @@ def test_a_card_says_what_it_was_made_of() -> None:
     assert "1. `first`, from `start.pt`: epochs 6" in card
     assert "calibrated on 300 train pictures, letterboxed as they are served, the head left in floating point." in card
     assert DATA.sha256 in card
+    assert "another manifest" not in card
+
+
+def test_a_card_tells_of_half_weights_and_of_recovered_ones_where_there_are_any() -> None:
+    plan = msgspec.structs.replace(PROVENANCE.plan, half_weights=True, history=("`first`, from `n_dequantised.pt`",))
+    card = write(DATA, REPORT, msgspec.structs.replace(PROVENANCE, plan=plan))
+    for told in ("FP16 reads the same file", "recovered from a public INT8 file"):
+        assert told in card
+        assert told not in write(DATA, REPORT, PROVENANCE)
+
+
+def test_a_card_says_that_the_model_was_trained_on_other_data() -> None:
+    plan = msgspec.structs.replace(PROVENANCE.plan, data="ef" * 32)
+    card = write(DATA, REPORT, msgspec.structs.replace(PROVENANCE, plan=plan))
+    assert f"another manifest, `{'ef' * 32}`: whether that kept these pictures apart is not known." in card
 
 
 def test_a_card_tells_the_terms_of_sources_and_does_not_guess_those_of_others() -> None:
@@ -65,5 +80,5 @@ def test_what_was_not_kept_or_not_measured_is_not_made_up() -> None:
     card = write(DATA, msgspec.structs.replace(REPORT, sets=()), None)
     assert "How it was trained was not kept with it." in card
     assert card.startswith("# yolo, version 3\n\nA detector that")
-    for title in ("What INT8 and FP16 cost", "Pictures as bad cameras send them", "Speed and memory"):
+    for title in ("What less precision costs", "Pictures as bad cameras send them", "Speed and memory"):
         assert title not in card

@@ -19,9 +19,10 @@ from maskwatch.settings import Settings
 from producers.drawn import write_voc
 from training.datasets.manifest import Entry, Manifest, save
 from training.errors import EvaluationError
-from training.evaluation import answers, footprint, report
+from training.evaluation import answers, drawing, footprint, report
 from training.evaluation.evaluate import Request, evaluate
-from training.evaluation.views import plain
+from training.evaluation.sightings import sightings
+from training.evaluation.views import pasted, plain
 
 MODEL = Settings().detector.model
 COUNT = 12
@@ -47,6 +48,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
         path = str(pictures[file.stem])
         entries.append(Entry(f"{number:064x}", path, source, width, height, f"{number}", "test", faces))
     return Manifest(tuple(entries))
+
+
+def without(folder: Path, *precisions: str) -> Path:
+    """Make a model that lacks precisions."""
+    shutil.copytree(MODEL, folder)
+    said = json.loads((folder / "model.json").read_bytes())
+    for precision in precisions:
+        del said["files"][precision]
+    (folder / "model.json").write_text(json.dumps(said))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +180,57 @@ def test_what_was_asked_once_is_not_asked_again(data: Manifest, tmp_path: Path) 
             model.answer(entries, "wide", plain())
 
 
+def test_a_canvas_is_shown_anew_once_its_faces_are_corrected(data: Manifest, tmp_path: Path) -> None:
+    entry = next(entry for entry in data.entries if len(entry.faces) > 1)
+    corrected = msgspec.structs.replace(entry, faces=entry.faces[:1])
+    with answers.Examinee(MODEL, "int8", tmp_path) as model:
+        for view, kept in ((plain(), 1), (pasted(48), 3)):
+            for told in (entry, corrected):
+                model.answer([told], "wide", view)
+            assert len(list(tmp_path.glob("*.json"))) == kept
+
+
+def test_a_source_without_faces_counts_among_all_and_is_not_judged_for_itself(data: Manifest, tmp_path: Path) -> None:
+    empty = tuple(
+        msgspec.structs.replace(entry, faces=()) if entry.source == "people" else entry for entry in data.entries
+    )
+    request = Request(out=tmp_path, shapes=("wide",), precisions=("int8",), angles=(10,), speed=False, pictures=False)
+    found = evaluate(MODEL, Manifest(empty), request)
+    assert [(one.source, one.figures.pictures) for one in found.sets] == [("drawn", 6), ("all", COUNT)]
+    assert [one.source for one in found.robustness] == ["drawn", "all"]
+    with pytest.raises(EvaluationError, match="no picture of people in the part «test» shows a face"):
+        evaluate(MODEL, Manifest(empty), msgspec.structs.replace(request, sources=("people",)))
+
+
+def test_two_models_are_compared_at_the_precisions_that_both_have(data: Manifest, tmp_path: Path) -> None:
+    other = without(tmp_path / "other", "fp32", "fp16")
+    request = Request(
+        out=tmp_path,
+        shapes=("wide",),
+        sources=("drawn",),
+        precisions=("fp16", "int8"),
+        against=other,
+        speed=False,
+        pictures=False,
+    )
+    (one,) = evaluate(MODEL, data, request).against
+    assert one.first.endswith("int8")
+    with pytest.raises(EvaluationError, match=r"other has no fp16 file, only int8: .* choose it with --precision"):
+        evaluate(MODEL, data, msgspec.structs.replace(request, precisions=("fp16",)))
+
+
+def test_the_worst_are_those_of_the_last_evaluation(data: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "before.jpg").touch()
+    drawing.draw_worst(data.entries, [()] * COUNT, sightings(data.entries, [()] * COUNT, 0.4), plain(), 0.4, tmp_path)
+    assert sorted(path.name[:2] for path in tmp_path.iterdir()) == [f"{place:02d}" for place in range(1, COUNT + 1)]
+
+
+def test_figures_say_of_which_part_they_are(found: tuple[report.Report, Path], tmp_path: Path) -> None:
+    for part, name in (("test", "drawn, wide, fp32"), ("val", "val, drawn, wide, fp32")):
+        report.save_figures(msgspec.structs.replace(found[0], part=part), tmp_path / "figures.json")
+        assert name in json.loads((tmp_path / "figures.json").read_bytes())
+
+
 def test_a_manifest_that_does_not_fit_the_pictures_is_said_so(data: Manifest, tmp_path: Path) -> None:
     turned = msgspec.structs.replace(data.entries[0], width=data.entries[0].height, height=data.entries[0].width)
     with (
@@ -193,11 +255,7 @@ def test_pictures_that_are_not_there_are_named(
 
 
 def test_a_precision_that_the_model_lacks_is_named(data: Manifest, tmp_path: Path) -> None:
-    poorer = tmp_path / "poorer"
-    shutil.copytree(MODEL, poorer)
-    said = json.loads((poorer / "model.json").read_bytes())
-    del said["files"]["fp16"]
-    (poorer / "model.json").write_text(json.dumps(said))
+    poorer = without(tmp_path / "poorer", "fp16")
     with pytest.raises(ModelError, match="no fp16 file, only fp32, int8"):
         evaluate(poorer, data, Request(out=tmp_path, precisions=("fp16",)))
 
@@ -219,3 +277,5 @@ def test_the_command_prints_the_report_and_keeps_it(data: Manifest, tmp_path: Pa
     assert (tmp_path / "out" / "report.md").read_text().startswith(f"# {told['name']}, version ")
     result = CliRunner().invoke(main, [*common, *short])
     assert "| drawn, wide, int8 |" in result.stdout
+    result = CliRunner().invoke(main, [*common, "--part", "train", "--card"])
+    assert "pictures that it was not trained on: use --part test" in result.output

@@ -10,7 +10,7 @@ from PIL import Image
 
 from maskwatch.messages import Box, MarkedFace
 from maskwatch.pictures import PADDING
-from training.datasets.manifest import Entry
+from training.datasets.manifest import Entry, spread
 from training.errors import EvaluationError
 from training.evaluation.views import ANGLES, CANVAS, SIDES, as_jpeg, changed, pasted, plain, turned
 
@@ -125,3 +125,10 @@ def test_pictures_without_a_face_and_much_too_small_ones_are_left_out(tmp_path: 
     assert pasted(384).place(tiny) is None
     with pytest.raises(ValueError, match="cannot be shown face 384 px"):
         pasted(384).render(tiny)
+
+
+def test_pictures_are_taken_evenly_over_all(tmp_path: Path) -> None:
+    entries = [msgspec.structs.replace(entry(tmp_path, FACE), group=str(number)) for number in range(10)]
+    assert [one.group for one in spread(entries, 4)] == ["0", "2", "5", "7"]
+    assert spread(entries[:3], 4) == entries[:3]
+    assert spread([], 4) == []
