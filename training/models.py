@@ -237,6 +237,8 @@ def _figures(settings: Settings, model: Model) -> dict[str, float]:
     folder = _folder(model.which)
     if folder:
         return figures_of(folder / FIGURES)
+    if FIGURES not in model.files:
+        return {}
     registry = _registry(settings)
     with tempfile.TemporaryDirectory() as here:
         return figures_of(registry.fetch(registry.version(model.which), FIGURES, Path(here)))

@@ -2,10 +2,12 @@
 
 All that is said here may be said again: a run is found by the training's own id, a version by its model's SHA-256, an
 alias is set only where it is another. So whoever was killed in between, the next try completes it and makes nothing
-twice. The aliases mirror what is in service; they decide nothing.
+twice; nor do two processes of one installation, of which one waits for the other. The aliases mirror what is in
+service; they decide nothing.
 """
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -147,6 +149,10 @@ class Registry:
         training
             Which training it is from: its run gets the files. Without it the version has a run of its own.
         """
+        with self._alone():
+            return self._register(model, training)
+
+    def _register(self, model: Exported, training: Begun | None) -> Version:
         made_ms = model.made_ms
         key = training.run if training else f"model-{model.sha256}"
         name = training.name if training else f"{model.card.name} {model.card.version}"
@@ -155,7 +161,8 @@ class Registry:
         with self._answers():
             # 1. What it is. 2. The version, found by its hash. 3. What is known of it, which may be newer now.
             self.client.log_artifacts(run_id, str(model.folder), path)
-            rows = [Metric(plain_name(key), value, made_ms, 0) for key, value in model.figures.items()]
+            # Of figures with the same time MLflow shows the largest, not the last.
+            rows = [Metric(plain_name(key), value, model.judged_ms, 0) for key, value in model.figures.items()]
             for start in range(0, len(rows), 500):
                 self.client.log_batch(run_id, rows[start : start + 500])
             if not training:
@@ -170,9 +177,13 @@ class Registry:
                     self._model, f"{run.info.artifact_uri}/{path}", run_id, {SHA256: model.sha256}
                 )
             )
-            for tag, value in _tags(model).items():
-                self.client.set_model_version_tag(self._model, str(version.version), tag, value)
-        return self.version(str(version.version))
+            number, tags = str(version.version), _tags(model)
+            for tag, value in tags.items():
+                self.client.set_model_version_tag(self._model, number, tag, value)
+            for tag in version.tags:
+                if tag.startswith(_FILE) and tag not in tags:
+                    self.client.delete_model_version_tag(self._model, number, tag)
+        return self.version(number)
 
     def versions(self) -> list[Version]:
         """Return every version, newest first."""
@@ -245,6 +256,15 @@ class Registry:
     def _aliases(self) -> dict[str, str]:
         registered = self.client.get_registered_model(self._model)
         return {alias: str(number) for alias, number in registered.aliases.items()}
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait for whoever registers just now: MLflow takes the same version twice, and says nothing."""
+        folder = self._settings.data_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "registering.lock").open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     @contextlib.contextmanager
     def _answers(self) -> Iterator[None]:

@@ -149,6 +149,9 @@ def test_models_are_registered_listed_shown_and_compared(tmp_path: Path) -> None
     assert json.loads(run("models", "show", "champion", "--json").output)["version"] == "2"
     assert rows("models", "compare", "champion", "previous")[0]["difference"] == 0.25
     assert rows("models", "compare", first, "2")[0]["difference"] == -0.25
+    (first / "figures.json").unlink()
+    run("models", "register", first)
+    assert "have no figure in common; judge both" in run("models", "compare", "1", "2").output
     unknown = run("models", "show", "9")
     assert unknown.exit_code != 0
     assert "registered: 2 champion, 1 previous" in unknown.output

@@ -3,12 +3,14 @@
 import importlib.util
 import json
 import math
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from maskwatch.settings import PROJECT, MlflowSettings, Settings
+from maskwatch.settings import MODELS, PROJECT, MlflowSettings, Settings
 from training.artefact.exported import Exported, read_exported
 from training.errors import TrackingAwayError, TrackingError, TrackingRefusedError
 from training.journal import Begun, Journal, Kept, read
@@ -120,6 +122,29 @@ def test_a_model_is_registered_once_with_all_that_is_known_of_it(settings: Setti
     assert run.info.status == "FINISHED"
     assert len(run.data.metrics) == len(model.figures) > 0
     assert len(registry.client.get_metric_history(first.run, next(iter(run.data.metrics)))) == 1
+
+
+def test_registered_again_it_has_its_new_figures_and_no_file_that_is_gone(settings: Settings, tmp_path: Path) -> None:
+    registry, folder = Registry(settings), tmp_path / "model"
+    another(folder, "1")
+    for map50, seconds in ((0.9, 100), (0.8, 200)):
+        (folder / "figures.json").write_text(json.dumps({"voc": {"map50": map50}}))
+        os.utime(folder / "figures.json", (seconds, seconds))
+        version = registry.register(read_exported(folder))
+        (folder / "card.md").unlink(missing_ok=True)
+    assert registry.client.get_run(version.run).data.metrics == {"voc/map50": 0.8}
+    assert version.figures == {"voc": "0.800"}
+    assert "card.md" not in version.files
+    assert version.files.keys() == read_exported(folder).files.keys()
+
+
+def test_two_that_register_at_once_make_one_version(settings: Settings) -> None:
+    model = read_exported(SHIPPED)
+    Registry(settings).register(read_exported(MODELS / "large"))
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: Registry(settings).register(model), range(2))
+    assert first == second
+    assert len(Registry(settings).versions()) == 2
 
 
 def test_its_files_can_be_fetched_as_they_were(settings: Settings, tmp_path: Path) -> None:

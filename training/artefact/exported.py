@@ -25,6 +25,8 @@ class Exported(msgspec.Struct, frozen=True):
     """Of ``model.json``, which names the hashes of all that serving needs."""
     made_ms: int
     """When ``model.json`` was written, in milliseconds since 1970."""
+    judged_ms: int
+    """When ``figures.json`` was written; as ``made_ms`` if there is none."""
     files: dict[str, str]
     """SHA-256 of every file, by its path within the folder."""
     figures: dict[str, float]
@@ -55,16 +57,22 @@ def read_exported(folder: Path) -> Exported:
         if path.is_file()
     }
     figures = _json(folder / FIGURES)
+    judged = folder / (FIGURES if FIGURES in files else FILE)
     return Exported(
         folder=folder,
         card=card,
         sha256=files[FILE],
-        made_ms=int((folder / FILE).stat().st_mtime * 1000),
+        made_ms=_written_ms(folder / FILE),
+        judged_ms=_written_ms(judged),
         files=files,
         figures=dict(flat(figures)),
         headline=dict(headline(figures)),
         manifest=_json(folder / PROVENANCE).get("plan", {}).get("data", ""),
     )
+
+
+def _written_ms(file: Path) -> int:
+    return int(file.stat().st_mtime * 1000)
 
 
 def flat(tree: Any, path: str = "") -> Iterator[tuple[str, float]]:  # noqa: ANN401  # JSON
