@@ -73,19 +73,6 @@ def _told(store: Store) -> Iterator[FrameLabel]:
             log.warning("a label in the store cannot be read, and is left out", error=str(error))
 
 
-def judged_by_people(data: Manifest) -> Manifest:
-    """Leave out what models say of themselves wherever that would judge, as look-alikes of a picture that does."""
-    return Manifest(
-        tuple(
-            msgspec.structs.replace(entry, part="left out", why="a model labelled it, and it would judge")
-            if entry.source.startswith(PSEUDO) and entry.part != "train"
-            else entry
-            for entry in data.entries
-        ),
-        data.parent,
-    )
-
-
 def pictures(of: Iterable[FrameLabel], store: Store, folder: Path, burst_s: float) -> list[Picture]:
     """Bring the pictures of labels to this machine; those of one camera's `burst_s` seconds stand on one side.
 

@@ -209,7 +209,7 @@ def _data(
     known = rehearsal.base(settings.retrain, settings.data_dir / "rehearsal")
     pictures += rehearsal.pictures(pseudo, store, folder / PICTURES, settings.retrain.burst_s)
     alone = frozenset(label.source for label in pseudo)
-    data = rehearsal.judged_by_people(manifests.build(pictures, previous=known, labels=sources, train_only=alone))
+    data = manifests.build(pictures, previous=known, labels=sources, train_only=alone)
     manifests.save(data, folder / MANIFEST)
     mine = [entry for entry in data.entries if entry.source in sources]
     say(

@@ -13,6 +13,8 @@ import pytest
 from maskwatch.settings import PROJECT
 from producers.drawn import write_voc
 from training.artefact.exported import read_exported
+from training.datasets.importing import read
+from training.datasets.manifest import build, load, save
 
 pytestmark = [
     pytest.mark.skipif(
@@ -29,6 +31,7 @@ pictures:
   facemask_hires: ../pictures/hires
   portraits: ../pictures/portraits
 drawn: {folder: build/drawn, source: drawn, count: 4, seed: 3}
+split: --previous ../first.json
 folder: build/train
 trainings:
   first: {recipe: recipe.toml, weights: ../start.pt, folder: build/train/one}
@@ -91,13 +94,16 @@ def place(tmp_path: Path) -> Path:
 def test_pictures_become_a_judged_model_and_nothing_is_done_twice(place: Path) -> None:
     for seed, name in enumerate(("voc", "hires", "portraits"), 20):
         write_voc(place.parent / "pictures" / name, 10, seed)
+    first = build(read([place.parent / "pictures" / "voc"]).pictures)
+    save(first, place.parent / "first.json")
     sees_faces_everywhere(place.parent / "start.pt")
     before = sorted((place.parent / "pictures").rglob("*"))
     dvc(place, "repro")
     model = read_exported(place / "build/train/model")
-    manifest = json.loads((place / "build/train/manifest.json").read_text())
-    assert {entry["source"] for entry in manifest["entries"]} == {"voc", "hires", "portraits", "drawn"}
-    assert (model.card.name, model.manifest) == ("tiny", manifest["sha256"])
+    manifest = load(place / "build/train/manifest.json")
+    assert manifest.sources == ["drawn", "hires", "portraits", "voc"]
+    assert (manifest.parent, manifest.part("test")) == (first.sha256, first.part("test"))
+    assert (model.card.name, model.manifest) == ("tiny", manifest.sha256)
     assert any(title.startswith("voc, wide, fp32") for title in model.headline)
     assert "voc, wide, fp32" in dvc(place, "metrics", "show", "--json")
     # Up to date: nothing would be done.

@@ -34,6 +34,7 @@ Cause = Literal[
     "the box is outside or too small",
     "the file is of a kind that is not read",
     "the twin's picture is not here",
+    "a picture has two twins",
     "the pictures lie elsewhere",
 ]
 """Why something was left out."""
@@ -152,7 +153,7 @@ def load(file: Path) -> Catalogue:
         raise CatalogueError(
             f"no catalogue at {file} ({error.strerror}); «maskwatch data import FOLDER --out {file}» makes one"
         ) from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{file} is not a catalogue: {error}") from error
 
 

@@ -73,7 +73,7 @@ def table(pairs: Iterable[str], file: Path | None = None) -> dict[str, Meaning]:
     lines: list[str] = []
     if file is not None:
         try:
-            lines = [line.partition("#")[0] for line in file.read_text(encoding="utf-8").splitlines()]
+            lines = [line.partition("#")[0] for line in file.read_text(encoding="utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise CatalogueError(f"the table of classes {file} cannot be read: {error}") from error
     given = dict(_pair(line) for line in (*lines, *pairs) if line.strip())

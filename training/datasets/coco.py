@@ -5,6 +5,7 @@ for all. Pictures are found by the stem of their ``file_name``; the folders in i
 once.
 """
 
+from codecs import BOM_UTF8
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -64,15 +65,17 @@ def read(folder: Path, files: Files) -> Contents:
     """Read what a folder says about its pictures."""
     pictures = PicturesByStem(folder, files)
     contents = Contents([], [], [])
-    seen: dict[Path, Path] = {}
     for file in _candidates(files):
         try:
-            tree = msgspec.json.decode(file.read_bytes(), type=_File)
+            tree = msgspec.json.decode(file.read_bytes().removeprefix(BOM_UTF8), type=_File)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             contents.refused.append(Refusal(file, str(error), "the annotation cannot be read"))
             continue
-        _read_file(file, tree, pictures, seen, contents)
-    return contents._replace(refused=contents.refused + pictures.left_over("no JSON names it"))
+        _read_file(file, tree, pictures, contents)
+    # Another JSON, or another id, may tell of the faces that could be read.
+    spoilt = {refusal.path for refusal in contents.refused}
+    told = [one for one in contents.told if one.path not in spoilt]
+    return Contents(told, contents.refused + pictures.left_over("no JSON names it"), [])
 
 
 def _candidates(files: Files) -> list[Path]:
@@ -92,7 +95,7 @@ def _candidates(files: Files) -> list[Path]:
     return found
 
 
-def _read_file(file: Path, tree: _File, pictures: PicturesByStem, seen: dict[Path, Path], contents: Contents) -> None:
+def _read_file(file: Path, tree: _File, pictures: PicturesByStem, contents: Contents) -> None:
     """Add what one JSON says."""
     refused = contents.refused
     names = {category.id: category.name for category in _records(file, tree.categories, _Category, refused)}
@@ -112,11 +115,6 @@ def _read_file(file: Path, tree: _File, pictures: PicturesByStem, seen: dict[Pat
         path = _find(file, image, pictures, refused)
         if path is None:
             continue
-        if path in seen:
-            reason = f"{file.name} lists it after {seen[path].name} did"
-            refused.append(Refusal(path, reason, "the picture is told of twice"))
-            continue
-        seen[path] = file
         if any(annotation.iscrowd for annotation in marked[image.id]):
             refused.append(Refusal(path, f"{file.name}: iscrowd", "a crowd is marked as one"))
             continue
@@ -153,7 +151,8 @@ def _read_object(annotation: _Annotation, names: dict[int | str, str]) -> Marked
         raise AnnotationError(f"bbox {annotation.bbox} is not x, y, width and height") from error
     if width < 0 or height < 0:
         raise AnnotationError(f"bbox {annotation.bbox} has a negative side")
-    name = names.get(annotation.category_id, str(annotation.category_id))
+    category = annotation.category_id  # which need not be hashable
+    name = next((name for number, name in names.items() if number == category), str(category))
     return MarkedObject(name, (x, y, x + width, y + height))
 
 

@@ -47,6 +47,8 @@ class Files(NamedTuple):
 
     pictures: list[Path]
     others: list[Path]
+    unreadable: list[Path]
+    """Links to nothing, and what may not be read; pictures are not among them, for whoever decodes them says so."""
 
     def ending_in(self, *suffixes: str) -> list[Path]:
         """Return the files that are no pictures and have one of these suffixes."""
@@ -76,7 +78,9 @@ def files_below(folder: Path) -> Files:
         raise CatalogueError(f"{error.filename} cannot be listed: {error.strerror}") from error
     below.sort()
     pictures = [path for path in below if path.suffix.lower() in PICTURE_SUFFIXES]
-    return Files(pictures, [path for path in below if path.suffix.lower() not in PICTURE_SUFFIXES])
+    others = [path for path in below if path.suffix.lower() not in PICTURE_SUFFIXES]
+    readable = [path for path in others if os.access(path, os.R_OK)]
+    return Files(pictures, readable, sorted({*others} - {*readable}))
 
 
 def _counts(name: str) -> bool:
@@ -103,7 +107,7 @@ class PicturesByStem:
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in files.pictures:
             self._by_stem[path.stem].append(path)
-        self._others = files.others
+        self._files = files
         self._meant: set[Path] = set()
 
     def find(self, name: PurePath) -> list[Path]:
@@ -131,7 +135,7 @@ class PicturesByStem:
         return None
 
     def left_over(self, hint: str = "no annotation has this stem") -> list[Refusal]:
-        """Say which pictures no annotation was for, and which files are pictures that are not read."""
+        """Say which pictures no annotation was for, and which files cannot be read or are pictures of other kinds."""
         refused = [
             Refusal(path, hint, "the picture has no annotation")
             for paths in self._by_stem.values()
@@ -141,9 +145,11 @@ class PicturesByStem:
         kinds = ", ".join(PICTURE_SUFFIXES)
         refused.extend(
             Refusal(path, f"pictures are {kinds}: convert it", "the file is of a kind that is not read")
-            for path in self._others
+            for path in self._files.others
             if (mimetypes.guess_type(path.name)[0] or "").startswith(("image/", "video/"))
         )
+        reason = "it is a link to nothing, or may not be read"
+        refused.extend(Refusal(path, reason, "the annotation cannot be read") for path in self._files.unreadable)
         return refused
 
     def _nearness(self, path: Path, name: PurePath) -> tuple[int, bool]:

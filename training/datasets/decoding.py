@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import simplejpeg
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from maskwatch.errors import PictureError
 from training.datasets.judging import SIDEWAYS, Shown
@@ -55,13 +55,23 @@ def look_at(path: Path) -> tuple[Shown, str]:
 def orientation_of(image: Image.Image) -> int:
     """Return a picture's EXIF orientation; 1 where it says nothing that has a meaning.
 
-    What cannot be read of it is taken for nothing: the pixels may be whole all the same.
+    What cannot be read of it is taken for nothing: the pixels may be whole all the same. Nor does what XMP says count,
+    which OpenCV and browsers do not read.
     """
+    exif = Image.Exif()
     try:
-        said = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if image.format == "PNG":
+            image.load()  # It may stand behind the pixels.
+        exif.load(image.info.get("exif", b""))
+        said = exif.get(ExifTags.Base.Orientation, 1)
     except (OSError, ValueError, SyntaxError, struct.error):
         return 1
     return said if isinstance(said, int) and said in range(1, 9) else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return a picture as it is shown, turned as its EXIF orientation says."""
+    return image if orientation_of(image) == 1 else ImageOps.exif_transpose(image)
 
 
 def _decode(content: bytes) -> Shown:

@@ -32,7 +32,11 @@ def fingerprint(path: Path) -> Fingerprint:
     CatalogueError
         If it cannot be decoded.
     """
-    image = cv2.imread(str(path))
+    try:
+        # Read here: OpenCV dies of a name that is not UTF-8.
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):  # the latter of an empty file
+        image = None
     if image is None:
         raise CatalogueError(f"{path} cannot be decoded")
     bits = imagehash.phash(Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))).hash

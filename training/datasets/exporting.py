@@ -12,12 +12,12 @@ from pathlib import Path, PurePath
 
 import click
 import msgspec
-from PIL import Image, ImageOps
+from PIL import Image
 
 from maskwatch.quantities import say_count
 from training.datasets import catalogue, manifest
-from training.datasets.catalogue import FormatName, Picture
-from training.datasets.decoding import orientation_of
+from training.datasets.catalogue import FormatName
+from training.datasets.decoding import orientation_of, upright
 from training.datasets.formats import FORMATS
 from training.datasets.item import Item
 from training.datasets.twins import write_twins
@@ -49,34 +49,31 @@ def items_of(file: Path, without: frozenset[str] = frozenset()) -> list[Item]:
     try:
         # Which of the two it is; each is then read by those whose it is.
         is_manifest = "entries" in msgspec.json.decode(file.read_bytes(), type=dict[str, msgspec.Raw])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         is_manifest = False
     if not is_manifest:
         whole = catalogue.load(file)
         if refusal := catalogue.refusal_of_sources(without, [source.name for source in whole.sources]):
             raise CatalogueError(refusal)
         pictures = [picture for picture in whole.pictures if picture.source not in without]
-        names = _names([(picture.source, picture.path) for picture in pictures])
-        named: dict[str, list[tuple[Picture, str]]] = defaultdict(list)
-        for picture, name in zip(pictures, names, strict=True):
-            named[picture.path.stem].append((picture, name))
-        return [
-            Item(
-                path=picture.path,
-                name=name,
-                part="",
-                width=picture.width,
-                height=picture.height,
-                faces=picture.faces,
-                twin=_renamed_twin(picture, named),
-            )
-            for picture, name in zip(pictures, names, strict=True)
-        ]
+        return _named([
+            (one.source, Item(one.path, "", "", one.width, one.height, one.faces, one.twin)) for one in pictures
+        ])  # fmt: skip
     entries = [entry for entry in manifest.load(file).without(without).entries if entry.part != LEFT_OUT]
-    names = _names([(entry.source, Path(entry.path)) for entry in entries])
+    return _named([
+        (one.source, Item(Path(one.path), "", one.part, one.width, one.height, one.faces, one.twin)) for one in entries
+    ])  # fmt: skip
+
+
+def _named(items: Sequence[tuple[str, Item]]) -> list[Item]:
+    """Name pictures, each with its source; twins by their new names."""
+    names = _names([(source, item.path) for source, item in items])
+    named: dict[str, list[tuple[Item, str]]] = defaultdict(list)
+    for (_, item), name in zip(items, names, strict=True):
+        named[item.path.stem].append((item, name))
     return [
-        Item(Path(entry.path), name, entry.part, entry.width, entry.height, entry.faces)
-        for entry, name in zip(entries, names, strict=True)
+        msgspec.structs.replace(item, name=name, twin=_renamed_twin(item, named))
+        for (_, item), name in zip(items, names, strict=True)
     ]
 
 
@@ -86,7 +83,9 @@ def _names(pictures: Sequence[tuple[str, Path]]) -> list[str]:
     names: list[str] = []
     taken: set[str] = set()
     for source, path in pictures:
-        stem = path.stem if stems[path.stem.lower()] == 1 else f"{source}-{path.stem}"
+        # «classes.txt» would be a list of classes, not labels.
+        plain = stems[path.stem.lower()] == 1 and path.stem.lower() != "classes"
+        stem = path.stem if plain else f"{source}-{path.stem}"
         number = 1
         unique = stem
         while unique.lower() in taken:
@@ -97,7 +96,7 @@ def _names(pictures: Sequence[tuple[str, Path]]) -> list[str]:
     return names
 
 
-def _renamed_twin(picture: Picture, named: Mapping[str, Sequence[tuple[Picture, str]]]) -> str:
+def _renamed_twin(picture: Item, named: Mapping[str, Sequence[tuple[Item, str]]]) -> str:
     """Return how a picture's twin is called in the export; as it was if it is not in it."""
     others = [name for other, name in named.get(picture.twin, ()) if other is not picture]
     return PurePath(others[0]).stem if others else picture.twin
@@ -138,8 +137,7 @@ def _copy(path: Path, place: Path) -> None:
         if orientation_of(image) == 1:
             shutil.copyfile(path, place)
             return
-        upright = ImageOps.exif_transpose(image)
-        upright.save(place, quality=_QUALITY)
+        upright(image).save(place, quality=_QUALITY)
 
 
 def command(file: Path, form: FormatName, without: frozenset[str], out: Path) -> None:

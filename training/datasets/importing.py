@@ -5,7 +5,7 @@ is told about it judged, and pictures that are the same or look it are found. Wh
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +19,12 @@ from maskwatch.quantities import say_count
 from training.datasets import import_report
 from training.datasets.catalogue import Catalogue, Duplicates, FormatName, Picture, Refusal, Repair, Source, save
 from training.datasets.classes import DEFAULTS, Meaning, table
-from training.datasets.contents import Contents, files_below
+from training.datasets.contents import Contents, Told, files_below
 from training.datasets.decoding import look_at
 from training.datasets.duplicates import fingerprint, group, look_alikes
 from training.datasets.formats import FORMATS
 from training.datasets.judging import judge
-from training.datasets.twins import FILE, read_twins
+from training.datasets.twins import read_twins
 from training.errors import CatalogueError
 from training.steps import Step, no_step, shown
 
@@ -98,17 +98,11 @@ def _read_folder(folder: Path, name: str, form: FormatName | Literal["auto"]) ->
 def _judge_all(source: Source, contents: Contents, classes: Mapping[str, Meaning], step: Step) -> list[Picture]:
     """Decode and judge every picture of a folder; what is left out or put right is added to its contents."""
     refused, repaired = contents.refused, contents.repaired
-    twins, strangers = read_twins(source.folder, {told.path.stem for told in contents.told})
-    refused.extend(Refusal(source.folder / FILE, row, "the twin's picture is not here") for row in strangers)
+    twins, lonely = read_twins(source.folder, {told.path.stem for told in contents.told})
+    refused.extend(lonely)
     pictures = []
-    known: dict[Path, Path] = {}
-    for number, told in enumerate(sorted(contents.told, key=lambda told: (told.path, told.annotation)), 1):
+    for number, told in enumerate(_once(contents, source.folder), 1):
         step(source.name, number, len(contents.told))
-        if told.path in known:
-            reason = f"{known[told.path].name} is about it too: {told.path.name}"
-            refused.append(Refusal(told.annotation, reason, "the picture is told of twice"))
-            continue
-        known[told.path] = told.annotation
         try:
             shown, sha256 = look_at(told.path)
         except PictureError as error:
@@ -132,6 +126,23 @@ def _judge_all(source: Source, contents: Contents, classes: Mapping[str, Meaning
                 )
             )
     return pictures
+
+
+def _once(contents: Contents, folder: Path) -> Iterator[Told]:
+    """Yield what is told of each picture, in order; not of those that are told of in two ways, which is refused."""
+    by_picture: dict[Path, list[Told]] = defaultdict(list)
+    for told in sorted(contents.told, key=lambda told: (told.path, told.annotation)):
+        by_picture[told.path].append(told)
+    for path, (first, *others) in by_picture.items():
+        if all((other.size, sorted(other.objects)) == (first.size, sorted(first.objects)) for other in others):
+            yield first
+            reason = f"{first.annotation.name} is about it too: {path.name}"
+            refused = [Refusal(other.annotation, reason, "the picture is told of twice") for other in others]
+        else:
+            names = {told.annotation.relative_to(folder).as_posix(): None for told in (first, *others)}
+            reason = f"told of in several ways, by {' and '.join(names)}: keep what is right"
+            refused = [Refusal(path, reason, "the picture is told of twice")]
+        contents.refused.extend(refused)
 
 
 def find_duplicates(pictures: Sequence[Picture], step: Step = no_step) -> list[Duplicates]:

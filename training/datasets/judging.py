@@ -126,9 +126,12 @@ def _must_turn(size: tuple[float, float], shown: Shown) -> bool:
     width, height = size
     if not (width > 0 and height > 0 and isfinite(width) and isfinite(height)):
         raise _UnusableError("the annotation cannot be read", f"its picture's size is {width:g}x{height:g}")
+    sideways = shown.orientation >= SIDEWAYS
+    if sideways and size == (shown.height, shown.width) != (shown.width, shown.height):
+        return True  # and not of an almost square picture as it is shown
     if _alike(width / height, shown.width / shown.height):
         return False
-    if shown.orientation >= SIDEWAYS and _alike(width / height, shown.height / shown.width):
+    if sideways and _alike(width / height, shown.height / shown.width):
         return True
     raise _UnusableError(
         "the annotation is of another picture",

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 import click
 from aiokafka import AIOKafkaProducer
-from PIL import Image, ImageOps
+from PIL import Image
 
 from maskwatch import kafka, reading
 from maskwatch.errors import MessageError
@@ -31,6 +31,7 @@ from maskwatch.topics import Name, partition_count
 from training.datasets import importing
 from training.datasets.catalogue import FormatName, Picture
 from training.datasets.classes import table
+from training.datasets.decoding import upright
 from training.errors import CatalogueError
 from training.steps import Step, no_step, shown
 
@@ -125,9 +126,9 @@ def _as_jpeg(picture: Picture) -> bytes:
     with Image.open(BytesIO(content)) as image:
         if image.format == "JPEG" and image.mode in {"RGB", "L"} and not image.info.keys() & {"exif", "xmp", "comment"}:
             return content
-        upright = ImageOps.exif_transpose(image).convert("RGB")
+        pixels = upright(image).convert("RGB")
     written = BytesIO()
-    upright.save(written, "JPEG", quality=QUALITY)
+    pixels.save(written, "JPEG", quality=QUALITY)
     return written.getvalue()
 
 

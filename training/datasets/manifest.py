@@ -18,7 +18,7 @@ from maskwatch.messages import MarkedFace
 from training.datasets.catalogue import Picture, refusal_of_sources
 from training.datasets.duplicates import fingerprint, group, look_alikes
 from training.datasets.split import LATER_SHARES, SHARES, Burst, Part, Strata, held_out, newcomers_part, stratify
-from training.errors import ManifestError
+from training.errors import CatalogueError, ManifestError
 
 _LATE = datetime.max.replace(tzinfo=UTC)
 
@@ -39,6 +39,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Perceptual hash as 16 hexadecimal digits: later versions find look-alikes by it, without the picture."""
     why: str = ""
     """For what is left out: the reason."""
+    twin: str = ""
+    """Stem of another file of the same photograph, if any; later versions keep both on one side."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -96,9 +98,10 @@ def build(
     pictures
         What :mod:`training.datasets.catalogue` read, from one or more folders.
     previous
-        The version to build upon: all of it is in the new one, as it was.
+        The version to build upon: all of it is in the new one, as it was. Without anything new it is the version.
     train_only
-        Sources that never judge, such as drawn people: figures are about photographs.
+        Sources that never judge, such as drawn people: figures are about photographs. What looks like a photograph
+        that judges is left out.
     labels
         Sources that are people's labels of an installation: a third of their groups is ``holdout``.
 
@@ -107,16 +110,20 @@ def build(
     ManifestError
         If there is no picture.
     CatalogueError
-        If one cannot be decoded.
+        If one cannot be read or decoded, or is not what was imported.
     """
-    known = previous.entries if previous else ()
-    if not pictures and not known:
+    previous = previous or Manifest(())
+    if not pictures and not previous.entries:
         raise ManifestError("a manifest needs at least one picture")
     # Whatever order folders are read in, the same manifest comes of them.
     hashed = sorted(
-        ((hashlib.sha256(picture.path.read_bytes()).hexdigest(), picture) for picture in pictures),
+        ((_hash(picture), picture) for picture in pictures),
         key=lambda item: (item[0], item[1].source, str(item[1].path)),
     )
+    twins = {name: picture.twin for name, picture in hashed if picture.twin}
+    known = [
+        msgspec.structs.replace(entry, twin=entry.twin or twins.get(entry.sha256, "")) for entry in previous.entries
+    ]
     fresh: dict[str, Picture] = {}
     again: list[Entry] = []
     there = {entry.sha256 for entry in known}
@@ -129,23 +136,43 @@ def build(
         else:
             fresh[name] = picture
     prints = {name: fingerprint(picture.path) for name, picture in fresh.items()}
-    names = [entry.sha256 for entry in known] + list(fresh)
-    bits = [_bits(entry.fingerprint) for entry in known] + list(prints.values())
-    bursts = [*(None for _ in known), *(picture.burst for picture in fresh.values())]
+    # What was left out as the same bytes has no fingerprint, and must not stand for the picture that was not.
+    used = {entry.sha256: entry for entry in known if entry.fingerprint}
+    names = [*used, *fresh]
+    bits = [_bits(entry.fingerprint) for entry in used.values()] + list(prints.values())
+    bursts = [*(None for _ in used), *(picture.burst for picture in fresh.values())]
     # All frames of a camera that does not move look alike, whoever is on them: there the time tells them apart.
     alike = (pair for pair in look_alikes(np.stack(bits)) if not (bursts[pair[0]] and bursts[pair[1]]))
-    pairs = [*alike, *_kin(known, fresh)]
+    pairs = [*alike, *_kin(names, [*((entry.sha256, entry) for entry in known), *hashed])]
     group_of = dict(zip(names, group(names, pairs), strict=True))
-    parts = _parts(group_of, {entry.sha256: entry for entry in known}, fresh, train_only, labels)
-    entries = [
-        _entry(
-            name, picture, group_of[name], parts[name], bits=_hex(prints[name]),
-            why="looks like a picture of the test part, which is frozen" if parts[name] == "left out" else "",
-        )
-        for name, picture in fresh.items()
-    ]  # fmt: skip
+    parts = _parts(group_of, used, fresh, train_only, labels)
+    entries = []
+    for name, picture in fresh.items():
+        part, why = _use(parts[name], never_judges=picture.source in train_only)
+        entries.append(_entry(name, picture, group_of[name], part, bits=_hex(prints[name]), why=why))
+    if known and not (entries or again):
+        return Manifest(tuple(known), previous.parent)
     everything = sorted([*known, *entries, *again], key=lambda entry: (entry.source, entry.path))
-    return Manifest(tuple(everything), previous.sha256 if previous else "")
+    return Manifest(tuple(everything), previous.sha256 if known else "")
+
+
+def _hash(picture: Picture) -> str:
+    """Return the hash of a picture's bytes.
+
+    Raises
+    ------
+    CatalogueError
+        If it cannot be read, or the faces of the catalogue were marked on other bytes.
+    """
+    try:
+        name = hashlib.sha256(picture.path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise CatalogueError(
+            f"{picture.path} cannot be read ({error.strerror}): put it back, or import again"
+        ) from error
+    if picture.sha256 not in {"", name}:
+        raise CatalogueError(f"{picture.path} is not the picture that was imported: import again")
+    return name
 
 
 def _parts(
@@ -182,19 +209,28 @@ def _parts(
     return {name: parts[group_of[name]] for name in fresh}
 
 
-def _kin(known: Sequence[Entry], fresh: dict[str, Picture]) -> Iterator[tuple[int, int]]:
-    """Yield the places of pictures that are said to belong together, in the order of known, then fresh."""
+def _use(part: Part, *, never_judges: bool) -> tuple[Part, str]:
+    """Return what a new picture of a group in this part is used for; and why, if for nothing."""
+    if part == "left out":
+        return part, "looks like a picture of the test part, which is frozen"
+    if never_judges and part != "train":
+        return "left out", f"looks like a picture of the {part} part, where its source may not be"
+    return part, ""
+
+
+def _kin(names: Sequence[str], told: Sequence[tuple[str, Entry | Picture]]) -> Iterator[tuple[int, int]]:
+    """Yield the places, among the names, of pictures that are said to belong together."""
+    places = {name: place for place, name in enumerate(names)}
     stems: dict[str, list[int]] = defaultdict(list)
     bursts: dict[Burst, int] = {}
-    for place, entry in enumerate(known):
-        stems[Path(entry.path).stem].append(place)
-    for place, picture in enumerate(fresh.values(), len(known)):
-        stems[picture.path.stem].append(place)
-    for place, picture in enumerate(fresh.values(), len(known)):
-        if picture.twin:
-            yield from ((other, place) for other in stems[picture.twin])
-        if picture.burst:
-            yield bursts.setdefault(picture.burst, place), place
+    there = [(places[name], one) for name, one in told if name in places]
+    for place, one in there:
+        stems[Path(one.path).stem].append(place)
+    for place, one in there:
+        if one.twin:
+            yield from ((other, place) for other in stems[one.twin])
+        if isinstance(one, Picture) and one.burst:
+            yield bursts.setdefault(one.burst, place), place
 
 
 def _entry(  # noqa: PLR0913  # named
@@ -211,6 +247,7 @@ def _entry(  # noqa: PLR0913  # named
         faces=picture.faces,
         fingerprint=bits,
         why=why,
+        twin=picture.twin,
     )
 
 
@@ -229,10 +266,19 @@ class _File(msgspec.Struct, frozen=True):
 
 
 def save(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as JSON, one line a picture."""
+    """Write a manifest as JSON, one line a picture.
+
+    Raises
+    ------
+    ManifestError
+        If the file cannot be written.
+    """
     head = f'{{"sha256": "{manifest.sha256}", "parent": "{manifest.parent}", "entries": [\n'
     rows = ",\n".join(msgspec.json.encode(entry).decode() for entry in manifest.entries)
-    write_whole(path, f"{head}{rows}\n]}}\n".encode())
+    try:
+        write_whole(path, f"{head}{rows}\n]}}\n".encode())
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be written ({error.strerror}): name a file that can") from error
 
 
 def load(path: Path) -> Manifest:
@@ -247,7 +293,7 @@ def load(path: Path) -> Manifest:
         file = msgspec.json.decode(path.read_bytes(), type=_File)
     except FileNotFoundError as error:
         raise ManifestError(f"no manifest at {path}; «maskwatch data split» makes one") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not a manifest: {error}") from error
     manifest = Manifest(file.entries, file.parent)
     if manifest.sha256 != file.sha256:

@@ -10,12 +10,13 @@ import csv
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePath
 
+from training.datasets.catalogue import Refusal
 from training.errors import CatalogueError
 
 FILE = "twins.csv"
 
 
-def read_twins(folder: Path, stems: Collection[str]) -> tuple[dict[str, str], list[str]]:
+def read_twins(folder: Path, stems: Collection[str]) -> tuple[dict[str, str], list[Refusal]]:
     """Read the list of twins of a folder, if it has one.
 
     Parameters
@@ -27,8 +28,9 @@ def read_twins(folder: Path, stems: Collection[str]) -> tuple[dict[str, str], li
 
     Returns
     -------
-    twins, strangers
-        The stem of the twin by the stem of the picture; and the rows that name no picture of this folder.
+    twins, refused
+        The stem of the twin by the stem of the picture; and the rows that name no picture of this folder, or a second
+        twin of one.
 
     Raises
     ------
@@ -43,16 +45,18 @@ def read_twins(folder: Path, stems: Collection[str]) -> tuple[dict[str, str], li
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CatalogueError(f"{folder / FILE} cannot be read: {error}") from error
     twins: dict[str, str] = {}
-    strangers: list[str] = []
+    refused: list[Refusal] = []
     for row in rows:
         names = [PurePath(value).stem for title, value in row.items() if title and title.endswith("file") and value]
         own = next(filter(None, (_own(name, stems) for name in names)), None)
         other = next((name for name in names if name != own), None)
+        said = ", ".join(str(value) for value in row.values())
         if own is None or other is None:
-            strangers.append(", ".join(str(value) for value in row.values()))
-        else:
-            twins[own] = other
-    return twins, strangers
+            refused.append(Refusal(folder / FILE, said, "the twin's picture is not here"))
+        elif twins.setdefault(own, other) != other:
+            reason = f"{said}: {own} has a twin, {twins[own]}; name {other} as that one's"
+            refused.append(Refusal(folder / FILE, reason, "a picture has two twins"))
+    return twins, refused
 
 
 def write_twins(folder: Path, twins: Mapping[str, str]) -> None:

@@ -35,9 +35,9 @@ def command(
     Raises
     ------
     ManifestError
-        If a source is not in the catalogues, or another version lies at `out`.
+        If a source is not in the catalogues, another version lies at `out`, or it cannot be written.
     CatalogueError
-        If a catalogue cannot be read, or a picture cannot be decoded.
+        If a catalogue cannot be read, or a picture is gone, cannot be decoded or is not what was imported.
     """
     pictures = [picture for file in catalogues for picture in catalogue.load(file).pictures]
     sources = {picture.source for picture in pictures}

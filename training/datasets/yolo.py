@@ -34,7 +34,7 @@ def recognise(folder: Path, files: Files) -> bool:
     labels = [file for file in files.ending_in(".txt") if _may_be_labels(file)]
     named = any(path.name in CLASS_LISTS for path in files.others)
     placed = any("labels" in file.relative_to(folder).parts for file in labels)
-    return bool(_descriptions(files)) or (bool(labels) and (named or placed))
+    return _is_described(files) or (bool(labels) and (named or placed))
 
 
 def read(folder: Path, files: Files) -> Contents:
@@ -164,11 +164,18 @@ def _descriptions(files: Files) -> list[tuple[Path, dict[str, Any]]]:
     for file in files.ending_in(".yaml", ".yml"):
         try:
             tree = msgspec.yaml.decode(file.read_bytes())
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:  # the latter of an impossible date
             raise CatalogueError(f"{file} is not YAML: {error}") from error
         if isinstance(tree, dict) and "names" in tree:
             found.append((file, tree))
     return found
+
+
+def _is_described(files: Files) -> bool:
+    try:
+        return bool(_descriptions(files))
+    except CatalogueError:  # Whose file it is will be told when the folder is read as YOLO.
+        return False
 
 
 def _names(folder: Path, files: Files) -> tuple[dict[int, str], list[Refusal]]:
@@ -199,7 +206,7 @@ def _described(names: object) -> dict[int, str]:
 
 def _listed(file: Path) -> dict[int, str]:
     """Return the names of a list of classes, one a line."""
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
 
 

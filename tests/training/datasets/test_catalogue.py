@@ -35,6 +35,7 @@ def test_a_catalogue_comes_back_as_it_was_saved(tmp_path: Path) -> None:
         (b'{"sources": [], "pictures": [{"path": 1}]}', "is not a catalogue: "),
         (b'{"entries": [], "sources": [], "pictures": []}', "unknown field `entries`"),
         (b'{"sources": [', "is not a catalogue"),
+        (b'{"sources": [{"name": "\xff"}]}', "is not a catalogue"),
     ],
 )
 def test_what_is_no_catalogue_is_named(tmp_path: Path, content: bytes | None, says: str) -> None:

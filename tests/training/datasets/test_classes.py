@@ -28,7 +28,9 @@ def test_what_face_means_must_be_told() -> None:
 
 def test_what_is_given_goes_before_the_file_and_both_before_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "classes.txt"
-    file.write_text("# of the second set\nMask = -   # drawn on the mask alone\n\nface=without_mask\nNo Helmet=-\n")
+    file.write_text(
+        "# of the second set\nMask = -   # drawn on the mask alone\n\nface=without_mask\nNo Helmet=-\n", "utf-8-sig"
+    )
     classes = table(["FACE=with_mask"], file)
     assert (classes["mask"], classes["face"], classes["no_helmet"]) == ("-", "with_mask", "-")
     assert classes["no_mask"] == "without_mask"

@@ -1,14 +1,16 @@
 import io
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from maskwatch.errors import PictureError
 from tests.support.annotated import picture
 from training.datasets import decoding
-from training.datasets.decoding import look_at
+from training.datasets.decoding import look_at, upright
 from training.datasets.judging import Shown
 
 
@@ -40,6 +42,28 @@ def test_metadata_that_make_no_sense_cost_nothing(tmp_path: Path) -> None:
     file.write_bytes(content[:place] + b"MM\x00*\xff\xff\xff\xff" + content[place + 8 :])
     assert look_at(file)[0] == Shown(100, 50)
     assert look_at(picture(tmp_path / "b.jpg", orientation=9))[0] == Shown(100, 50)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_how_a_picture_is_turned_is_said_by_exif_alone(tmp_path: Path, suffix: str) -> None:
+    # As OpenCV, which training and workers read with, and browsers have it.
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    file = picture(tmp_path / f"a{suffix}")
+    with Image.open(file) as image:
+        if suffix == ".png":
+            info = PngInfo()
+            info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+            image.save(file, pnginfo=info)
+        else:
+            image.save(file, xmp=xmp)
+    with Image.open(file) as image:
+        assert image.getexif()[274] == 6
+        assert upright(image).size == (100, 50)
+    shown, _ = look_at(file)
+    assert shown == Shown(100, 50)
+    pixels = cv2.imread(str(file))
+    assert pixels is not None
+    assert pixels.shape == (shown.height, shown.width, 3)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])

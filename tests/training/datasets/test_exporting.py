@@ -227,6 +227,32 @@ def test_twins_stay_twins_under_their_new_names(tmp_path: Path) -> None:
     }
 
 
+def test_twins_of_a_manifest_stay_twins(tmp_path: Path) -> None:
+    some = [(name, picture(tmp_path / name / "a.jpg", n)) for n, name in enumerate(("one", "two"))]
+    entries = tuple(
+        msgspec.structs.replace(entry(path, "train"), twin=twin)
+        for (_, path), twin in zip(some, ("", "a"), strict=True)
+    )  # fmt: skip
+    save_manifest(Manifest(entries), tmp_path / "m.json")
+    write(items_of(tmp_path / "m.json"), "voc", tmp_path / "voc")
+    assert {p.path.stem: p.twin for p in read([tmp_path / "voc"]).pictures} == {"one-a": "", "two-a": "one-a"}
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_a_picture_that_is_called_as_lists_are_is_read_again(tmp_path: Path, form: FormatName) -> None:
+    face = MarkedFace("without_mask", (0.1, 0.2, 0.3, 0.4))
+    names = ("classes", "Classes", "train", "test")
+    pictures = tuple(
+        Picture(picture(tmp_path / str(n) / f"{name}.jpg", n), f"{n}", 100, 50, (face,)) for n, name in enumerate(names)
+    )
+    for some in (pictures, pictures[:1]):
+        save(Catalogue((), some), tmp_path / "c.json")
+        out = tmp_path / f"{form}-{len(some)}"
+        write(items_of(tmp_path / "c.json"), form, out)
+        again = read([out])
+        assert ([len(one.faces) for one in again.pictures], again.refused) == ([1] * len(some), ())
+
+
 def test_no_two_pictures_get_one_name(tmp_path: Path) -> None:
     files = [tmp_path / part / "set" / name for part in ("x", "y") for name in ("a.jpg", "set-a.jpg", "a.png")]
     pictures = tuple(Picture(picture(file, n), "set", 100, 50, ()) for n, file in enumerate(files))
@@ -242,13 +268,14 @@ def test_no_two_pictures_get_one_name(tmp_path: Path) -> None:
     [
         (None, "no catalogue at"),
         ("no JSON", "is not a catalogue"),
+        ('{"\udcff": 1}', "is not a catalogue"),
         ('{"entries": 1}', "is not a manifest"),
         ('{"sources": [], "pictures": []}', "there is no picture to export"),
     ],
 )
 def test_what_cannot_be_exported_is_named(tmp_path: Path, content: str | None, says: str) -> None:
     if content is not None:
-        (tmp_path / "c.json").write_text(content)
+        (tmp_path / "c.json").write_text(content, errors="surrogateescape")
     result = run("export", tmp_path / "c.json", "--format", "voc", "--out", tmp_path / "voc")
     assert result.exit_code != 0
     assert says in result.output

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from producers.drawn import write_voc
 from tests.support.annotated import coco, labels, picture, voc, voc_object
 from training.datasets.catalogue import load
 from training.datasets.classes import table
+from training.datasets.formats import FORMATS
 from training.datasets.importing import read
 from training.errors import CatalogueError
 
@@ -92,12 +94,67 @@ def test_every_file_is_in_the_catalogue_or_named_as_left_out(folders: list[Path]
     }
 
 
-def test_a_picture_is_told_of_once(folders: list[Path]) -> None:
-    voc(folders[0] / "more" / "a.xml")
+def test_a_picture_is_told_of_once_and_not_at_all_if_in_two_ways(folders: list[Path]) -> None:
+    bare = voc_object("without_mask", 50, 10, 70, 30)
+    voc(folders[0] / "annotations" / "a.xml", MASK, bare)
+    voc(folders[0] / "more" / "a.xml", bare, MASK)
     catalogue = read(folders[:1])
-    assert len(catalogue.pictures) == 1
+    assert [len(picture.faces) for picture in catalogue.pictures] == [2]
     (refusal,) = catalogue.refused
-    assert (refusal.path.name, refusal.cause) == ("a.xml", "the picture is told of twice")
+    assert (refusal.path, refusal.cause) == (folders[0] / "more" / "a.xml", "the picture is told of twice")
+    for objects, size in (((MASK,), (100, 50)), ((bare, MASK), (200, 100))):
+        voc(folders[0] / "more" / "a.xml", *objects, size=size)
+        catalogue = read(folders[:1])
+        assert catalogue.pictures == ()
+        (refusal,) = catalogue.refused
+        assert (refusal.path.name, refusal.cause) == ("a.jpg", "the picture is told of twice")
+        assert refusal.reason == "told of in several ways, by annotations/a.xml and more/a.xml: keep what is right"
+
+
+@pytest.mark.parametrize("files", [["masked.json", "bare.json"], ["both.json", "both.json"]])
+def test_a_picture_whose_faces_are_told_of_class_by_class_is_left_out(tmp_path: Path, files: list[str]) -> None:
+    picture(tmp_path / "set" / "a.jpg", 1)
+    images = [{"id": n, "file_name": "a.jpg"} for n in (1, 2)]
+    boxes = [{"image_id": n, "category_id": n, "bbox": [40 * n, 9, 9, 9]} for n in (1, 2)]
+    if files[0] == files[1]:
+        coco(tmp_path / "set" / files[0], images, boxes)
+    else:
+        for number, file in enumerate(files):
+            coco(tmp_path / "set" / file, images[number : number + 1], boxes[number : number + 1])
+    catalogue = read([tmp_path / "set"])
+    assert catalogue.pictures == ()
+    (refusal,) = catalogue.refused
+    assert (refusal.path.name, refusal.cause) == ("a.jpg", "the picture is told of twice")
+    assert all(file in refusal.reason for file in files)
+
+
+def test_a_name_that_is_not_utf_8_is_refused_by_name(folders: list[Path], tmp_path: Path) -> None:
+    for path in (folders[0] / "images" / "a.jpg", folders[0] / "annotations" / "a.xml"):
+        path.rename(os.fsdecode(os.fsencode(path.with_name("caf")) + b"\xe9" + os.fsencode(path.suffix)))
+    result = run(folders[0], "--out", tmp_path / "c.json")
+    assert result.exit_code == 1
+    assert "is not UTF-8" in result.output
+    assert "caf\\udce9.jpg" in result.output
+
+
+@pytest.mark.parametrize("name", ["more.json", "data.yaml", "classes.txt", "annotations/b.xml"])
+def test_a_link_to_nothing_is_named(folders: list[Path], name: str) -> None:
+    for folder in folders:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to("/nowhere/at/all")
+    found = [read([folder], form) for folder, form in zip(folders, FORMATS, strict=True)]
+    for folder, catalogue in zip(folders, found, strict=True):
+        (refusal,) = (refusal for refusal in catalogue.refused if refusal.path == folder / name)
+        assert refusal.reason == "it is a link to nothing, or may not be read"
+        assert refusal.cause == "the annotation cannot be read"
+    assert len(found[0].pictures) == len(found[2].pictures) == 1
+    assert read(folders[:1]) == found[0]
+
+
+def test_a_folder_is_read_whatever_yaml_lies_in_it(folders: list[Path]) -> None:
+    (folders[0] / "docker.yml").write_text("a: {{ x }}\n: :\n")
+    assert [source.format for source in read(folders[:1]).sources] == ["voc"]
 
 
 def test_identical_pictures_and_look_alikes_are_found_and_kept(folders: list[Path], tmp_path: Path) -> None:
@@ -117,11 +174,12 @@ def test_identical_pictures_and_look_alikes_are_found_and_kept(folders: list[Pat
 
 
 def test_twins_reach_the_catalogue(folders: list[Path]) -> None:
-    (folders[0] / "twins.csv").write_text("file,twin_file\na.jpg,b.png\nx.jpg,y.jpg\n")
+    (folders[0] / "twins.csv").write_text("file,twin_file\na.jpg,b.png\nx.jpg,y.jpg\na.jpg,c.jpg\n")
     catalogue = read(folders)
     assert [picture.twin for picture in catalogue.pictures] == ["b", "", ""]
     assert [(refusal.path.name, refusal.cause) for refusal in catalogue.refused] == [
-        ("twins.csv", "the twin's picture is not here")
+        ("twins.csv", "the twin's picture is not here"),
+        ("twins.csv", "a picture has two twins"),
     ]
 
 

@@ -129,6 +129,23 @@ def test_boxes_made_on_the_picture_as_it_is_stored_turn_with_it(
     assert boxes(judged(("with_mask", (0, 0, 10, 10)), size=(50.0, 100.0), shown=shown)) == [(0.0, 0.0, 0.2, 0.1)]
 
 
+@pytest.mark.parametrize(
+    ("shown", "size", "turned"),
+    [
+        (Shown(396, 400, 6), (400.0, 396.0), True),
+        (Shown(396, 400, 6), (396.0, 400.0), False),
+        (Shown(396, 400, 6), (200.0, 198.0), False),  # scaled: taken to be as it is shown
+        (Shown(396, 400), (400.0, 396.0), False),
+        (Shown(400, 400, 6), (400.0, 400.0), False),
+    ],
+)
+def test_of_an_almost_square_picture_the_exact_size_tells(
+    shown: Shown, size: tuple[float, float], *, turned: bool
+) -> None:
+    result = judged(("with_mask", (0, 0, 100, 100)), size=size, shown=shown)
+    assert [repair.cause for repair in result.repaired] == ["boxes were turned with the picture"] * turned
+
+
 _SIDE = st.floats(-300, 300) | st.sampled_from([nan, inf, -inf])
 
 

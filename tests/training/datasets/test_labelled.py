@@ -1,10 +1,12 @@
 """Labels that were made elsewhere: from folders into a real topic and a real store."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from maskwatch import topics
 from maskwatch.cli import main
@@ -25,7 +27,9 @@ MASK = voc_object("with_mask", 10, 10, 30, 20)
 @pytest.fixture
 def folders(tmp_path: Path) -> list[Path]:
     """Return a folder of Pascal VOC with two pictures, and one of YOLO whose picture is no JPEG."""
-    picture(tmp_path / "photographs" / "images" / "a.jpg", 1)
+    path = picture(tmp_path / "photographs" / "images" / "a.jpg", 1)
+    with Image.open(path) as image:
+        image.save(path, xmp=b'<rdf:Description tiff:Orientation="6"/>')  # which does not count
     (tmp_path / "photographs" / "images" / "b.jpg").write_bytes(jpeg(2, SIZE))
     for name in "ab":
         voc(tmp_path / "photographs" / "annotations" / f"{name}.xml", MASK)
@@ -61,6 +65,8 @@ async def test_folders_become_labels_with_their_pictures_and_again_they_are_know
     kept = {store.get(label.sha256) or b"" for label in found.values()}
     assert jpeg(2, SIZE) in kept
     assert all(one[:3] == b"\xff\xd8\xff" and b"Exif" not in one for one in kept)
+    for label in found.values():
+        assert Image.open(BytesIO(store.get(label.sha256) or b"")).size == (label.width, label.height)
     again = await bring_in(ours, pictures, "ann", found)
     assert (again.new, again.known) == (0, 3)
     assert len(store.pictures()) == 3

@@ -1,3 +1,4 @@
+import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,6 +99,34 @@ def test_the_same_bytes_twice_are_counted_once_and_named(tmp_path: Path) -> None
     assert len(build(pictures, previous=manifest).entries) == 2
 
 
+def test_what_was_left_out_as_the_same_bytes_does_not_hide_the_picture_that_was_not(tmp_path: Path) -> None:
+    pictures = some(tmp_path, range(40))
+    copies = [
+        msgspec.structs.replace(picture, path=Path(shutil.copy(picture.path, tmp_path / f"z-{picture.path.name}")))
+        for picture in pictures
+    ]
+    first = build([*pictures, *copies])
+    again = [photograph(tmp_path / f"{n}-again.jpg", n, quality=60, source="more") for n in range(40)]
+    second = build(again, previous=first)
+    part = {Path(entry.path).stem: entry.part for entry in first.entries}
+    wanted = {"train": "train", "val": "val", "test": "left out"}
+    added = [entry for entry in second.entries if entry.source == "more"]
+    assert {entry.part for entry in first.entries} == {"train", "val", "test", "left out"}
+    assert all(entry.part == wanted[part[Path(entry.path).stem.removesuffix("-again")]] for entry in added)
+    # Nor is one that is all black a look-alike of what has no fingerprint.
+    black = tmp_path / "black.png"
+    cv2.imwrite(str(black), np.zeros((64, 64, 3), np.uint8))
+    third = build([Picture(black, "more", 64, 64, ())], previous=first)
+    assert [entry.part for entry in third.entries if entry.source == "more"] == ["train"]
+
+
+def test_without_anything_new_it_is_the_version_that_it_was(tmp_path: Path) -> None:
+    pictures = some(tmp_path, range(6))
+    first = build(pictures)
+    assert build(pictures, previous=first) == first == build([], previous=first)
+    assert build(pictures, previous=Manifest(())) == first
+
+
 def test_twins_and_bursts_stay_together(tmp_path: Path) -> None:
     pictures = some(tmp_path, range(40))
     twins = [msgspec.structs.replace(p, twin=p.path.stem) for p in some(tmp_path, range(100, 140), "large")]
@@ -107,6 +136,59 @@ def test_twins_and_bursts_stay_together(tmp_path: Path) -> None:
     groups = {(entry.source, Path(entry.path).stem): (entry.group, entry.part) for entry in manifest.entries}
     assert all(groups["test", f"{n}"] == groups["large", f"{n + 100}"] for n in range(40))
     assert len({groups["camera", f"{n}"] for n in range(200, 206)}) == 1
+
+
+@pytest.mark.parametrize("large_first", [True, False])
+def test_twins_stay_together_across_versions(tmp_path: Path, *, large_first: bool) -> None:
+    small = some(tmp_path, range(40))
+    large = [
+        msgspec.structs.replace(p, twin=f"{int(p.path.stem) - 100}") for p in some(tmp_path, range(100, 140), "large")
+    ]
+    earlier, later = (large, small) if large_first else (small, large)
+    save(build(earlier), tmp_path / "first.json")
+    part = {Path(e.path).stem: e.part for e in build(later, previous=load(tmp_path / "first.json")).entries}
+    pairs = {(part[f"{n + 100}"], part[f"{n}"]) for n in range(40)}
+    frozen = ("test", "left out") if large_first else ("left out", "test")
+    assert pairs == {("train", "train"), ("val", "val"), frozen}
+
+
+def test_a_twin_that_an_earlier_version_was_not_told_of_is_kept_from_then_on(tmp_path: Path) -> None:
+    pictures = some(tmp_path, range(4))
+    first = build(pictures)
+    told = build([msgspec.structs.replace(picture, twin="x") for picture in pictures], previous=first)
+    assert ({entry.twin for entry in told.entries}, told.sha256) == ({"x"}, first.sha256)
+
+
+def test_a_picture_of_the_same_bytes_speaks_for_its_twin(tmp_path: Path) -> None:
+    pictures = some(tmp_path, range(30))
+    copies = [
+        msgspec.structs.replace(p, path=Path(shutil.copy(p.path, tmp_path / f"z{p.path.stem}.jpg"))) for p in pictures
+    ]
+    large = [
+        msgspec.structs.replace(p, twin=f"z{int(p.path.stem) - 100}") for p in some(tmp_path, range(100, 130), "large")
+    ]
+    group_of = {Path(entry.path).stem: entry.group for entry in build([*pictures, *copies, *large]).entries}
+    assert all(group_of[f"{n}"] == group_of[f"{n + 100}"] for n in range(30))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_drawn_people_that_look_like_a_photograph_that_judges_are_left_out(tmp_path: Path, *, at_once: bool) -> None:
+    photographs = some(tmp_path, range(60))
+    alone = [photograph(tmp_path / f"d{seed}.jpg", seed, quality=60, source="drawn") for seed in range(60)]
+    first = None if at_once else build(photographs)
+    manifest = build(
+        [*photographs, *alone] if at_once else alone, previous=first, train_only=frozenset({"drawn"})
+    )  # fmt: skip
+    part = {Path(entry.path).stem: (entry.part, entry.why) for entry in manifest.entries}
+    says = {
+        "train": ("train", ""),
+        "val": ("left out", "looks like a picture of the val part, where its source may not be"),
+        "test": ("left out", "looks like a picture of the test part, which is frozen"),
+    }
+    if at_once:
+        says["test"] = ("left out", "looks like a picture of the test part, where its source may not be")
+    assert {part[f"{n}"][0] for n in range(60)} == {"train", "val", "test"}
+    assert all(part[f"d{n}"] == says[part[f"{n}"][0]] for n in range(60))
 
 
 def test_drawn_people_never_judge(tmp_path: Path) -> None:
@@ -174,7 +256,7 @@ def test_the_hash_changes_if_and_only_if_the_content_does(tmp_path: Path) -> Non
 
 @given(
     st.sampled_from(["sha256", "source", "group", "part", "faces"]),
-    st.sampled_from(["path", "width", "height", "fingerprint", "why"]),
+    st.sampled_from(["path", "width", "height", "fingerprint", "why", "twin"]),
 )
 def test_the_hash_is_of_what_is_learnt_from_and_judged_on(inside: str, outside: str) -> None:
     entry = Entry("ab", "a.jpg", "s", 1, 1, "ab", "train", ())
@@ -199,10 +281,13 @@ def test_an_altered_manifest_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "m.json")
 
 
-@pytest.mark.parametrize(("text", "says"), [(None, "no manifest at"), ("[]", "is not a manifest")])
-def test_what_is_no_manifest_is_named(tmp_path: Path, text: str | None, says: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [(None, "no manifest at"), (b"[]", "is not a manifest"), (b'{"sha256": "\xff"}', "is not a manifest")],
+)
+def test_what_is_no_manifest_is_named(tmp_path: Path, text: bytes | None, says: str) -> None:
     if text is not None:
-        (tmp_path / "m.json").write_text(text)
+        (tmp_path / "m.json").write_bytes(text)
     with pytest.raises(ManifestError, match=says):
         load(tmp_path / "m.json")
 
@@ -214,6 +299,25 @@ def test_a_manifest_needs_pictures_that_can_be_decoded(tmp_path: Path) -> None:
     picture.path.write_bytes(b"no picture")
     with pytest.raises(CatalogueError, match="cannot be decoded"):
         build([picture])
+
+
+def test_a_picture_that_was_replaced_or_is_gone_since_it_was_imported_is_named(tmp_path: Path) -> None:
+    picture = photograph(tmp_path / "a.jpg", 1)
+    (entry,) = build([picture]).entries
+    imported = msgspec.structs.replace(picture, sha256=entry.sha256)
+    assert build([imported]).entries == (entry,)
+    photograph(tmp_path / "a.jpg", 2)
+    with pytest.raises(CatalogueError, match=r"a\.jpg is not the picture that was imported: import again"):
+        build([imported])
+    picture.path.unlink()
+    with pytest.raises(CatalogueError, match=r"a\.jpg cannot be read \(No such file or directory\): .*import again"):
+        build([imported])
+
+
+def test_a_manifest_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(ManifestError, match=r"taken/m\.json cannot be written \(.*\): name a file that can"):
+        save(build(some(tmp_path, range(3))), tmp_path / "taken" / "m.json")
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=64, max_size=64), min_size=1, max_size=6))

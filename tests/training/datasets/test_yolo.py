@@ -58,6 +58,7 @@ def test_where_the_names_of_the_classes_stand(tmp_path: Path, file: str, text: s
     ("file", "text", "says"),
     [
         ("data.yaml", "names: [a, b", "data.yaml is not YAML"),
+        ("data.yaml", "made: 2020-13-45", "data.yaml is not YAML"),
         ("data.yaml", "names: {one: a}", "names must be a list, or a table by number"),
         ("data.yaml", "names: {null: a}", "names must be a list, or a table by number"),
         ("data.yaml", "names: with_mask", "names must be a list, or a table by number"),
@@ -70,6 +71,19 @@ def test_names_that_cannot_be_read_are_said(tmp_path: Path, file: str, text: str
     (tmp_path / file).write_text(text)
     with pytest.raises(CatalogueError, match=says):
         contents(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes(b"\xef\xbb\xbfmasked\r\n")
+    picture(tmp_path / "a.jpg")
+    labels(tmp_path / "a.txt", "0 0.5 0.5 0.2 0.4")
+    assert contents(tmp_path).told[0].objects[0].name == "masked"
+
+
+@pytest.mark.parametrize("text", ["a: {{ x }}\n: :\n", "made: 2020-13-45"])
+def test_yaml_of_another_kind_is_no_reason_to_take_a_folder_for_yolo(tmp_path: Path, text: str) -> None:
+    (tmp_path / "docker.yml").write_text(text)
+    assert not recognise(tmp_path, files_below(tmp_path))
 
 
 def test_an_empty_file_says_that_no_face_is_on_it_and_a_missing_one_says_nothing(tmp_path: Path) -> None:
