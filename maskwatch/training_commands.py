@@ -40,7 +40,7 @@ class Sides(click.ParamType):
 @click.option("--online", is_flag=True, help="Let an official checkpoint be fetched.")
 @click.option("--epochs", type=click.IntRange(1), help="Default: the recipe's, or 50.")
 @click.option("--imgsz", "image_size", type=click.IntRange(32, 2048), help="Pixels of the long side.")
-@click.option("--batch", type=click.IntRange(1), help="Pictures a step.")
+@click.option("--batch", type=click.IntRange(1), help="Pictures at a time; a step adds up pictures_a_step (16).")
 @click.option("--seed", type=int)
 @click.option("--without", multiple=True, metavar="SOURCE", help="Do not train on this source; repeatable.")
 @click.option("--hours", type=click.FloatRange(0, min_open=True), help="Stop after the epoch in which they are over.")

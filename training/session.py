@@ -12,7 +12,7 @@ from training.errors import TrainingError
 from training.progress import Epoch, Step
 from training.recipe import Recipe, read_recipe, recipe_of
 from training.tracking import Tracked, track
-from training.train import Told, official_checkpoint, train
+from training.train import Told, claim, official_checkpoint, train
 
 ARCHITECTURES = ("yolov8n", "yolov8s", "yolo26n")
 CURVES = ("results.png", "confusion_matrix.png", "confusion_matrix_normalized.png", "BoxPR_curve.png")
@@ -58,10 +58,12 @@ def command(  # noqa: PLR0913  # a command line
     """
     data = load(manifest)
     chosen = chosen_recipe(recipe, _start(model, out, online=online), changes)
+    # Whose folder it is not is told nothing: MLflow may have a training that is over under that name.
+    used = claim(out, data, chosen)
     with Progress("training") as bar, track(out, out.name, settings) as tracked:
         tracked.parameters(_parameters(chosen))
-        tracked.tags({"manifest": data.sha256, "sources": ", ".join(data.sources)})
-        tracked.keep(manifest)
+        tracked.tags({"manifest": used.sha256, "sources": ", ".join(used.sources)})
+        tracked.keep(out / "manifest.json")
 
         def step(now: Step) -> None:
             if bar.due:
@@ -73,7 +75,7 @@ def command(  # noqa: PLR0913  # a command line
             tracked.metrics(done.epoch, _numbers(done))
 
         best = train(data, chosen, out, told=Told(step, epoch), hours=hours)
-        _keep_pictures(tracked, out / "run", data)
+        _keep_pictures(tracked, out / "run", used)
     return f"{best}\nnext: maskwatch export {out} --name NAME --version VERSION --out FOLDER"
 
 

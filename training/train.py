@@ -17,8 +17,9 @@ import structlog
 from maskwatch.files import write_whole
 from maskwatch.training_packages import PackagesMissingError
 from training import draws
+from training.datasets.catalogue import refusal_of_sources
 from training.datasets.manifest import Manifest, load, save
-from training.errors import DivergedError, TrainingError
+from training.errors import DivergedError, ManifestError, TrainingError
 from training.progress import Epoch, Step
 from training.recipe import Recipe
 from training.yolo_folder import file_stem, write_yolo_folder
@@ -29,6 +30,7 @@ try:
     from ultralytics import YOLO
     from ultralytics import settings as ultralytics_settings
     from ultralytics.utils import USER_CONFIG_DIR
+    from ultralytics.utils.checks import check_yolov5u_filename
     from ultralytics.utils.downloads import attempt_download_asset
 except ModuleNotFoundError as error:
     raise PackagesMissingError("Ultralytics") from error
@@ -69,17 +71,16 @@ def train(
     Raises
     ------
     ManifestError
-        If train or val is empty, or a picture is missing.
+        If train or val is empty, a picture is missing or another, or the recipe names a source that there is not.
     TrainingError
-        If the folder holds a run of another recipe or manifest, or the start weights are not of our kind.
+        If the folder holds a run of another recipe or manifest, or a checkpoint that is needed cannot be used.
     StageOverError
         If the time was over or it was asked to stop before the end.
     DivergedError
         If the loss is not a number.
     """
     told = told or Told()
-    used = manifest.without(frozenset(recipe.without)) if recipe.without else manifest
-    _claim(folder, used, recipe)
+    used = claim(folder, manifest, recipe)
     best, done = folder / "run" / "weights" / "best.pt", folder / "done"
     if done.exists():
         log.info("training already finished", checkpoint=str(best))
@@ -107,7 +108,7 @@ def train(
         elif last.exists():
             YOLO(str(last)).train(trainer=trainer, resume=True)
         else:
-            YOLO(str(recipe.weights)).train(trainer=trainer, **arguments(recipe, data, folder))
+            _load(recipe.weights).train(trainer=trainer, **arguments(recipe, data, folder))
     except RuntimeError as error:
         if "NaN" not in str(error):
             raise
@@ -188,20 +189,62 @@ def official_checkpoint(name: str, folder: Path, fetch: Callable[[str], str] | N
     return file
 
 
-def _claim(folder: Path, manifest: Manifest, recipe: Recipe) -> None:
-    """Make a folder this run's, or see that it is."""
+def claim(folder: Path, manifest: Manifest, recipe: Recipe) -> Manifest:
+    """Make a folder this training's, or see that it is; one that is refused is left as it was.
+
+    Returns
+    -------
+    Manifest
+        What is trained on: without the sources that the recipe leaves out.
+
+    Raises
+    ------
+    ManifestError, TrainingError
+        As :func:`train` does.
+    """
+    used = manifest.without(frozenset(recipe.without))
+    if refusal := refusal_of_sources(recipe.shares.keys(), manifest.sources):
+        raise ManifestError(f"shares: {refusal}")
     recipe_file, manifest_file = folder / "recipe.json", folder / "manifest.json"
     said = msgspec.json.format(msgspec.json.encode(recipe, enc_hook=str)) + b"\n"
-    if not recipe_file.exists():
-        if not recipe.weights.is_file():
-            raise TrainingError(f"no start weights at {recipe.weights}; docs/training.md says where they come from")
-        folder.mkdir(parents=True, exist_ok=True)
-        save(manifest, manifest_file)
-        write_whole(recipe_file, said)
-    elif recipe_file.read_bytes() != said or load(manifest_file).sha256 != manifest.sha256:
+    new = not recipe_file.exists()
+    if not new and (recipe_file.read_bytes() != said or load(manifest_file).sha256 != used.sha256):
         raise TrainingError(
             f"{folder} holds a training of another recipe or manifest; name another folder, or remove it"
         )
+    if not (folder / "done").exists():
+        _refuse_altered(folder)
+        if not (folder / "run" / "weights" / "last.pt").exists():
+            _load(recipe.weights)
+        if recipe.distil_from:
+            _load(recipe.distil_from)
+    if new:
+        folder.mkdir(parents=True, exist_ok=True)
+        save(used, manifest_file)
+        write_whole(recipe_file, said)
+    return used
+
+
+def _load(checkpoint: Path) -> YOLO:
+    """Load a detector's checkpoint that is here: for one that is not, Ultralytics would ask the network."""
+    if not checkpoint.is_file():
+        raise TrainingError(f"no checkpoint at {checkpoint}; docs/training.md says where they come from")
+    _refuse_altered(checkpoint)
+    try:
+        # By its whole path: one of an official name alone would be fetched anew if it cannot be read.
+        model = YOLO(str(checkpoint.resolve()))
+    except Exception as error:  # whatever unpickling raises
+        raise TrainingError(f"{checkpoint} cannot be read; name a checkpoint that Ultralytics has written") from error
+    if not model.ckpt or model.task != "detect":
+        raise TrainingError(f"{checkpoint} is no detector's checkpoint; name one that Ultralytics has written")
+    return model
+
+
+def _refuse_altered(path: Path) -> None:
+    """Refuse a path that Ultralytics alters before it opens it: it would ask the network for the other one."""
+    whole = str(path.resolve())
+    if check_yolov5u_filename(whole.replace("'", ""), verbose=False) != whole:
+        raise TrainingError(f"Ultralytics would look for {whole} elsewhere; rename it, without ' and without yolov5")
 
 
 def _stay_offline() -> None:

@@ -171,6 +171,9 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
             "optimizer": self.optimizer.state_dict(),
         }
         self.wdir.mkdir(parents=True, exist_ok=True)
+        if self._bf16:
+            # Going back after a loss that is no number, Ultralytics copies the network that is trained, with our hook.
+            self.ema.ema.model[-1]._forward_hooks.clear()  # noqa: SLF001  # a copied hook has no handle
         # 1. The exact state of this epoch, under a name of its own.
         exact_file = self._exact(self.epoch)
         torch.save(exact, exact_file.with_suffix(".new"))
@@ -251,7 +254,7 @@ class ExactTrainer(DetectionTrainer):  # type: ignore[misc]
         self._on_step(Step(self.epoch + 1, self.epochs, self._steps / len(self.train_loader), left))
 
     def _refuse_to_diverge(self) -> None:
-        # Later epochs go back to the last checkpoint, three times; the first has none.
+        # Later epochs go back to the last checkpoint, three times; in the first since a start Ultralytics does not.
         if self.epoch == self.start_epoch and not all(np.isfinite(float(item)) for item in self.tloss.values()):
             raise DivergedError(
                 f"the loss is not a number in epoch {self.epoch + 1}: lower the learning rate (now {self.args.lr0:g}), "

@@ -1,5 +1,6 @@
 """Lay a manifest out as Ultralytics wants it: links to the pictures, and a text file of boxes for each."""
 
+import hashlib
 from pathlib import Path
 
 from maskwatch.messages import CLASSES
@@ -27,7 +28,7 @@ def write_yolo_folder(manifest: Manifest, folder: Path) -> Path:
     Raises
     ------
     ManifestError
-        If train or val is empty, or a picture is not where the manifest says.
+        If train or val is empty, or a picture is not where the manifest says, or another than it says.
     """
     for part in TRAINED_WITH:
         entries = manifest.part(part)
@@ -43,9 +44,16 @@ def write_yolo_folder(manifest: Manifest, folder: Path) -> Path:
                     f"{entry.path} is missing; pictures are used in place, from where they were imported"
                 )
             link = images / f"{file_stem(entry)}{picture.suffix}"
+            (labels / f"{file_stem(entry)}.txt").write_text(lines_of(entry.faces))
+            if link.exists() and link.resolve() == picture:
+                continue  # a training that goes on: what it saw was looked at then
+            if hashlib.sha256(picture.read_bytes()).hexdigest() != entry.sha256:
+                raise ManifestError(
+                    f"{entry.path} is not the picture that was imported: put that one back, or make another manifest "
+                    "with «maskwatch data import» and «maskwatch data split»"
+                )
             link.unlink(missing_ok=True)
             link.symlink_to(picture)
-            (labels / f"{file_stem(entry)}.txt").write_text(lines_of(entry.faces))
     data = folder / "data.yaml"
     names = "\n".join(f"  {index}: {name}" for index, name in enumerate(CLASSES))
     data.write_text(f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames:\n{names}\n")

@@ -180,6 +180,31 @@ def test_a_loss_that_is_no_number_is_said_and_not_trained_on(place: Path, tmp_pa
         train(manifest.load(place / "manifest.json"), recipe, tmp_path / "diverges")
 
 
+def test_an_epoch_in_bf16_whose_loss_is_no_number_is_tried_again_and_leaves_an_ordinary_checkpoint(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch  # noqa: PLC0415
+    from ultralytics import YOLO  # noqa: PLC0415
+    from ultralytics.utils.callbacks import default_callbacks  # noqa: PLC0415
+
+    from training.train import train  # noqa: PLC0415
+
+    spoilt: list[int] = []
+
+    def spoil(trainer: Any) -> None:  # noqa: ANN401  # Ultralytics'
+        if trainer.epoch == 1 and not spoilt and trainer._steps + 1 == len(trainer.train_loader):
+            trainer.loss = torch.tensor(float("nan"))
+            spoilt.append(trainer.epoch)
+
+    monkeypatch.setitem(default_callbacks, "on_train_batch_end", [spoil])  # a trainer takes them over
+    data = manifest.load(place / "manifest.json")
+    recipe = Recipe(weights=place / "start.pt", epochs=2, image_size=32, batch=8, bf16=True)
+    best = train(data, recipe, tmp_path / "run")
+    assert spoilt == [1]
+    for name in ("best.pt", "last.pt"):
+        assert not YOLO(best.with_name(name)).model.model[-1]._forward_hooks
+
+
 def test_what_an_installation_s_people_labelled_is_never_copied_into_a_run(place: Path, tmp_path: Path) -> None:
     data = manifest.load(place / "manifest.json")
     held = tuple(msgspec.structs.replace(e, part="holdout") if e.part == "test" else e for e in data.entries)
@@ -196,7 +221,7 @@ def test_what_an_installation_s_people_labelled_is_never_copied_into_a_run(place
     ("changed", "says"),
     [
         (["--model", "yolov8n"], "add --online"),
-        (["--model", "nowhere.pt"], "no start weights at nowhere.pt"),
+        (["--model", "nowhere.pt"], "no checkpoint at nowhere.pt"),
         (["--without", "voc"], "no source is called voc"),
         (["--recipe", "RECIPE"], "unknown field `epoch`"),
     ],
